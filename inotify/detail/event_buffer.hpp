@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// A queue of events whose slots keep their strings' storage.
+#pragma once
+
+#include <inotify/event.hpp>
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace inotify::detail {
+
+/// First in, first out; when it runs empty it starts over in the same slots.
+class EventBuffer {
+public:
+    [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+
+    /// A slot at the end, with whatever it held before.
+    Event& push() {
+        if (end_ == slots_.size())
+            slots_.emplace_back();
+        return slots_[end_++];
+    }
+
+    /// The event that was pushed last.
+    [[nodiscard]] Event& back() noexcept { return slots_[end_ - 1]; }
+
+    /// Swaps the first event into `event`.
+    void pop(Event& event) noexcept {
+        std::swap(event, slots_[begin_++]);
+        if (begin_ != end_)
+            return;
+        begin_ = end_ = 0;
+        if (slots_.size() > most_kept)
+            slots_ = {};
+    }
+
+    /// Removes the events for which `predicate` holds.
+    template <typename Predicate>
+    void erase_if(Predicate predicate) {
+        std::size_t kept = begin_;
+        for (std::size_t i = begin_; i < end_; ++i)
+            if (!predicate(slots_[i]))
+                std::swap(slots_[kept++], slots_[i]);
+        end_ = kept;
+    }
+
+private:
+    static constexpr std::size_t most_kept = 1024;
+
+    std::vector<Event> slots_;
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+};
+
+}  // namespace inotify::detail

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// The seam: every system call that the library makes, so that tests can put another kernel here.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace inotify::detail {
+
+enum class FileType : std::uint8_t { unknown, directory, symlink, other };
+
+struct DirectoryEntry {
+    std::string name;
+    FileType type = FileType::unknown;
+};
+
+struct Stat {
+    FileType type = FileType::unknown;
+    std::uint64_t device = 0;
+    bool leaf = false;  // a directory that certainly has no subdirectory, told by its link count
+};
+
+/// One inotify instance and the directory calls beside it.
+///
+/// Calls that can fail return what the system call returns, or −errno.
+class Kernel {
+public:
+    static constexpr int no_directory = -100;  // AT_FDCWD: relative to the working directory
+
+    Kernel() = default;
+    Kernel(const Kernel&) = delete;
+    Kernel& operator=(const Kernel&) = delete;
+    virtual ~Kernel() = default;
+
+    /// inotify_add_watch(2): a watch descriptor.
+    virtual int add_watch(const std::string& path, std::uint32_t mask) = 0;
+
+    /// inotify_add_watch(2) on a directory that is open as `directory`, whatever its path has come
+    /// to mean; without /proc, on `path`.
+    virtual int add_watch(int directory, const std::string& path, std::uint32_t mask) = 0;
+
+    /// inotify_rm_watch(2).
+    virtual int remove_watch(int wd) = 0;
+
+    /// read(2) of records: the number of bytes; −EAGAIN when the queue is empty.
+    virtual std::ptrdiff_t read(std::span<std::byte> buffer) = 0;
+
+    /// epoll_wait(2) for records or for wake(): 0 after `timeout`; a negative one waits with no
+    /// limit. Takes the wake() back.
+    virtual int wait(std::chrono::milliseconds timeout) = 0;
+
+    /// Ends the running or the next wait(); async-signal-safe, from any thread.
+    virtual void wake() noexcept = 0;
+
+    /// Takes back a wake() that no wait() has seen.
+    virtual void clear_wake() noexcept = 0;
+
+    /// A descriptor that polls readable when wait() would return at once.
+    [[nodiscard]] virtual int descriptor() const noexcept = 0;
+
+    /// openat(2), O_DIRECTORY: a descriptor to list and to watch. A `path` of any length.
+    virtual int open_directory(int parent, const std::string& path, bool follow_symlink) = 0;
+
+    /// close(2).
+    virtual void close_directory(int directory) noexcept = 0;
+
+    /// getdents64(2): replaces `entries` by all but "." and "..".
+    virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
+
+    /// fstatat(2) of the entry `name`; of the directory itself when `name` is empty.
+    virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
+
+    /// The time, for what is tried again later.
+    virtual std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
+
+    /// The value of /proc/sys/fs/inotify/`name`, for messages; −errno if it cannot be read.
+    virtual long limit(const std::string& name) = 0;
+};
+
+/// The real one. Throws std::system_error when the instance cannot be made (EMFILE, ENFILE,
+/// ENOMEM).
+std::unique_ptr<Kernel> make_linux_kernel();
+
+}  // namespace inotify::detail

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+// The real kernel: the only file that makes system calls.
+#include <inotify/detail/error.hpp>
+#include <inotify/detail/kernel.hpp>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+namespace inotify::detail {
+namespace {
+
+class Descriptor {
+public:
+    Descriptor() = default;
+    explicit Descriptor(int fd) noexcept : fd_(fd) {}
+    Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Descriptor& operator=(Descriptor&& other) noexcept {
+        std::swap(fd_, other.fd_);
+        return *this;
+    }
+    ~Descriptor() {
+        if (fd_ >= 0)
+            ::close(fd_);
+    }
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+private:
+    int fd_ = -1;
+};
+
+int result_of(int value) noexcept { return value < 0 ? -errno : value; }
+
+// `struct linux_dirent64` of getdents64(2), whose C library name differs from one to another.
+struct DirentHeader {
+    std::uint64_t inode;
+    std::int64_t offset;
+    std::uint16_t length;
+    std::uint8_t type;
+};
+constexpr std::size_t dirent_name = offsetof(DirentHeader, type) + 1;
+
+FileType type_of_dirent(std::uint8_t type) noexcept {
+    constexpr std::uint8_t unknown = 0, directory = 4, symlink = 10;  // DT_*
+    switch (type) {
+    case unknown: return FileType::unknown;
+    case directory: return FileType::directory;
+    case symlink: return FileType::symlink;
+    default: return FileType::other;
+    }
+}
+
+FileType type_of_mode(mode_t mode) noexcept {
+    if (S_ISDIR(mode))
+        return FileType::directory;
+    return S_ISLNK(mode) ? FileType::symlink : FileType::other;
+}
+
+class LinuxKernel final : public Kernel {
+public:
+    LinuxKernel()
+        : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")),
+          wake_(checked(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+          epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
+        for (int fd : {inotify_.get(), wake_.get()}) {
+            epoll_event event{};
+            event.events = EPOLLIN;
+            event.data.fd = fd;
+            checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+        }
+    }
+
+    int add_watch(const std::string& path, std::uint32_t mask) override {
+        return result_of(::inotify_add_watch(inotify_.get(), path.c_str(), mask));
+    }
+
+    int add_watch(int directory, const std::string& path, std::uint32_t mask) override {
+        std::array<char, 32> link;
+        std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", directory);
+        // The link is one that has to be followed.
+        int wd = ::inotify_add_watch(inotify_.get(), link.data(),
+                                     mask & ~static_cast<std::uint32_t>(IN_DONT_FOLLOW));
+        if (wd < 0 && errno == ENOENT && ::access("/proc/self/fd", F_OK) != 0)
+            return add_watch(path, mask);
+        return result_of(wd);
+    }
+
+    int remove_watch(int wd) override { return result_of(::inotify_rm_watch(inotify_.get(), wd)); }
+
+    std::ptrdiff_t read(std::span<std::byte> buffer) override {
+        const ssize_t size = ::read(inotify_.get(), buffer.data(), buffer.size());
+        return size < 0 ? -errno : size;
+    }
+
+    int wait(std::chrono::milliseconds timeout) override {
+        std::array<epoll_event, 2> events;
+        const auto limit =
+            timeout.count() < 0 ? -1 : std::min<std::int64_t>(timeout.count(), INT_MAX);
+        const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                       static_cast<int>(limit));
+        const int result = result_of(count);
+        for (int i = 0; i < count; ++i)
+            if (events[static_cast<std::size_t>(i)].data.fd == wake_.get())
+                clear_wake();
+        return result;
+    }
+
+    void wake() noexcept override {
+        const int saved = errno;  // a signal handler must not disturb the interrupted call's errno
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
+        errno = saved;
+    }
+
+    void clear_wake() noexcept override {
+        std::uint64_t count;
+        [[maybe_unused]] const ssize_t size = ::read(wake_.get(), &count, sizeof count);
+    }
+
+    [[nodiscard]] int descriptor() const noexcept override { return epoll_.get(); }
+
+    int open_directory(int parent, const std::string& path, bool follow_symlink) override {
+        const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow_symlink ? 0 : O_NOFOLLOW);
+        if (path.size() < PATH_MAX)
+            return result_of(::openat(parent, path.c_str(), flags));
+        // Longer than the kernel takes in one piece: walk down in pieces that it does take.
+        Descriptor here;
+        int from = parent;
+        std::string_view rest = path;
+        while (rest.size() >= PATH_MAX) {
+            const std::size_t slash = rest.rfind('/', PATH_MAX - 2);
+            if (slash == std::string_view::npos || slash == 0)
+                return -ENAMETOOLONG;
+            const std::string piece(rest.substr(0, slash));
+            rest.remove_prefix(std::min(rest.find_first_not_of('/', slash), rest.size()));
+            Descriptor next(::openat(from, piece.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+            if (next.get() < 0)
+                return -errno;
+            here = std::move(next);
+            from = here.get();
+        }
+        return result_of(::openat(from, std::string(rest).c_str(), flags));
+    }
+
+    void close_directory(int directory) noexcept override { ::close(directory); }
+
+    int list(int directory, std::vector<DirectoryEntry>& entries) override {
+        entries.clear();
+        for (;;) {
+            const long size =
+                ::syscall(SYS_getdents64, directory, listing_.data(), listing_.size());
+            if (size < 0)
+                return -errno;
+            if (size == 0)
+                return 0;
+            for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
+                DirentHeader header;
+                std::memcpy(&header, listing_.data() + at, dirent_name);
+                const char* name = listing_.data() + at + dirent_name;
+                if (std::strcmp(name, ".") != 0 && std::strcmp(name, "..") != 0)
+                    entries.push_back({name, type_of_dirent(header.type)});
+                at += header.length;
+            }
+        }
+    }
+
+    int stat(int directory, const std::string& name, bool follow_symlink, Stat& result) override {
+        struct stat status;
+        const int flags = name.empty() ? AT_EMPTY_PATH : (follow_symlink ? 0 : AT_SYMLINK_NOFOLLOW);
+        if (::fstatat(directory, name.c_str(), &status, flags) < 0)
+            return -errno;
+        result.type = type_of_mode(status.st_mode);
+        result.device = status.st_dev;
+        result.leaf = result.type == FileType::directory && status.st_nlink == 2 &&
+                      counts_subdirectories(directory, status.st_dev);
+        return 0;
+    }
+
+    long limit(const std::string& name) override {
+        std::FILE* file = std::fopen(("/proc/sys/fs/inotify/" + name).c_str(), "re");
+        if (file == nullptr)
+            return -errno;
+        long value = -EINVAL;
+        if (std::fscanf(file, "%ld", &value) != 1)
+            value = -EINVAL;
+        std::fclose(file);
+        return value;
+    }
+
+private:
+    int checked(int result, const char* call) {
+        if (result < 0)
+            throw_error(this, errno, call);
+        return result;
+    }
+
+    // On these file systems the link count of a directory is 2 plus its subdirectories. Others
+    // (btrfs, overlayfs) always say 1 or keep no such promise.
+    bool counts_subdirectories(int directory, dev_t device) {
+        if (device == known_device_)
+            return known_counts_;
+        struct stat status;
+        if (::fstat(directory, &status) < 0 || status.st_dev != device)
+            return false;  // a mount point: its own file system was not asked
+        struct statfs file_system;
+        if (::fstatfs(directory, &file_system) < 0)
+            return false;
+        constexpr long xfs = 0x58465342;  // XFS_SUPER_MAGIC, which linux/magic.h got only in 5.6
+        const auto type = static_cast<long>(file_system.f_type);
+        known_device_ = device;
+        known_counts_ = type == EXT4_SUPER_MAGIC || type == xfs || type == TMPFS_MAGIC;
+        return known_counts_;
+    }
+
+    Descriptor inotify_;
+    Descriptor wake_;
+    Descriptor epoll_;
+    dev_t known_device_ = 0;
+    bool known_counts_ = false;
+    std::array<char, 32768> listing_;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_linux_kernel() { return std::make_unique<LinuxKernel>(); }
+
+}  // namespace inotify::detail

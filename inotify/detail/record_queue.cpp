@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// The stream of records: read in large pieces, numbered by position, and open to looking ahead.
+#include <inotify/detail/record_queue.hpp>
+
+#include <inotify/detail/error.hpp>
+
+#include <sys/inotify.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace inotify::detail {
+namespace {
+
+constexpr std::size_t buffer_size = 64 * 1024;
+
+// A read into less room than this costs more calls than moving what is left costs copying.
+constexpr std::size_t least_room = 16 * 1024;
+
+// What a long look ahead made of the buffer is given back beyond this.
+constexpr std::size_t most_kept = 1024 * 1024;
+
+}  // namespace
+
+RecordQueue::RecordQueue(Kernel& kernel) : kernel_(kernel), buffer_(buffer_size) {}
+
+const Record* RecordQueue::parse_front() {
+    for (;;) {
+        if (!peek(position(), front_))
+            return nullptr;
+        if (front_.mask != 0)
+            return &front_;
+        pop();  // erased
+    }
+}
+
+Position RecordQueue::end() {
+    while (fill()) {
+    }
+    return base_ + end_;
+}
+
+bool RecordQueue::peek(Position position, Record& record) {
+    for (;;) {
+        const auto at = static_cast<std::size_t>(position - base_);
+        switch (parse_record({buffer_.data() + at, end_ - at}, record)) {
+        case ParseResult::record: return true;
+        case ParseResult::malformed:
+            clear();
+            throw_error(nullptr, EBADMSG, "read", "a malformed inotify record");
+        case ParseResult::incomplete:
+            if (!fill())
+                return false;
+        }
+    }
+}
+
+void RecordQueue::erase(Position position) noexcept {
+    const std::size_t at = static_cast<std::size_t>(position - base_);
+    const std::uint32_t none = 0;
+    std::memcpy(buffer_.data() + at + offsetof(inotify_event, mask), &none, sizeof none);
+}
+
+void RecordQueue::pop_erased() noexcept {
+    Record record;
+    while (parse_record({buffer_.data() + begin_, end_ - begin_}, record) == ParseResult::record &&
+           record.mask == 0)
+        begin_ += record.size;
+}
+
+// Reads more behind what is there; false when the kernel's queue is empty.
+bool RecordQueue::fill() {
+    if (begin_ == end_) {
+        base_ += end_;
+        begin_ = end_ = 0;
+        if (buffer_.size() > most_kept)
+            buffer_ = std::vector<std::byte>(buffer_size);
+    } else if (buffer_.size() - end_ < least_room) {
+        std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+        base_ += begin_;
+        end_ -= begin_;
+        begin_ = 0;
+        if (buffer_.size() - end_ < least_room)
+            buffer_.resize(buffer_.size() * 2);
+    }
+    for (;;) {
+        const std::ptrdiff_t size = kernel_.read({buffer_.data() + end_, buffer_.size() - end_});
+        if (size > 0) {
+            end_ += static_cast<std::size_t>(size);
+            return true;
+        }
+        if (size == 0 || size == -EAGAIN)
+            return false;
+        if (size != -EINTR)
+            throw_error(nullptr, static_cast<int>(-size), "read", "the inotify descriptor");
+    }
+}
+
+}  // namespace inotify::detail

@@ -1,0 +1,649 @@
+// SPDX-License-Identifier: MIT
+// The source of InotifyTree, first half: what records say. The walk is in tree_walk.cpp.
+#include <inotify/detail/tree_source.hpp>
+
+#include <inotify/detail/error.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+namespace inotify::detail {
+namespace {
+
+// A rename and its reversal by RENAME_EXCHANGE are queued by one system call, under the locks of
+// both directories; only other directories' records come between. A longer search would cost more
+// than the look at the disk that is made when this one ends too early.
+constexpr int exchange_search = 256;
+
+[[noreturn]] void throw_managed(const char* call) {
+    throw std::logic_error(std::string(call) +
+                           ": an InotifyTree manages its watches; use add_tree, remove_tree");
+}
+
+}  // namespace
+
+TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
+    : kernel_(kernel), options_(std::move(options)), queue_(kernel) {
+    const Mask refused = options_.mask & (IN::ONESHOT | IN::MASK_ADD | IN::MASK_CREATE);
+    if (refused)
+        throw_invalid("InotifyTree", to_string(refused), "makes no sense in a tree; leave it out");
+}
+
+int TreeSource::add_watch(const std::filesystem::path&, Mask) { throw_managed("add_watch"); }
+void TreeSource::remove_watch(const std::filesystem::path&) { throw_managed("remove_watch"); }
+void TreeSource::remove_watch(int) { throw_managed("remove_watch"); }
+
+std::vector<Watch> TreeSource::watches() const {
+    std::vector<Watch> result;
+    model_.for_each_watched([&](NodeId node) {
+        Watch& watch = result.emplace_back();
+        watch.wd = model_[node].wd;
+        model_.path(node, watch.path);
+        watch.mask = options_.mask;
+    });
+    std::ranges::sort(result, {}, &Watch::wd);
+    return result;
+}
+
+InotifyTree::Coverage TreeSource::coverage() const {
+    InotifyTree::Coverage result;
+    result.watched = model_.watched_count();
+    for (const auto& [node, error] : unwatched_) {
+        auto& unwatched = result.unwatched.emplace_back();
+        model_.path(node, unwatched.path);
+        unwatched.error = error;
+    }
+    return result;
+}
+
+void TreeSource::add_tree(const std::string& path) {
+    if (path.find('\0') != std::string::npos)
+        throw_invalid("inotify_add_watch", path.c_str(), "a path must not hold a NUL byte");
+    if (std::ranges::any_of(roots_, [&](const Root& r) { return model_[r.node].name == path; }))
+        return;
+    const int wd = kernel_.add_watch(path, root_mask());
+    if (wd < 0)
+        throw_error(&kernel_, -wd, "inotify_add_watch", path);
+    const NodeId owner = model_.watched_by(wd);
+    const NodeId node = model_.add(no_node, path);
+    roots_.push_back({node, path});
+    if (owner != no_node) {
+        model_[node].alias = true;
+        aliases_.push_back(model_.ref(node));
+        return;
+    }
+    model_.set_wd(node, wd);
+    list_soon(node,
+              {.announce = options_.report_existing ? Announce::existing : Announce::nothing});
+    if (!options_.report_existing) {
+        while (work()) {
+        }
+    }
+    if (!out_.empty() || !work_.empty())
+        kernel_
+            .wake();  // the descriptor of other event loops shows that there is something to read
+}
+
+void TreeSource::remove_tree(const std::string& path) {
+    const auto root =
+        std::ranges::find_if(roots_, [&](const Root& r) { return model_[r.node].name == path; });
+    if (root == roots_.end())
+        throw_invalid("remove_tree", path, "no root; give the path as it was added");
+    const NodeId node = root->node;
+    roots_.erase(root);
+    remove_subtree(node);
+    std::string below = path;
+    append_name(below, {});
+    out_.erase_if(
+        [&](const Event& event) { return event.path == path || event.path.starts_with(below); });
+}
+
+Duration TreeSource::until_due() {
+    if (!has_failures())
+        return forever;
+    return std::max(std::chrono::ceil<Duration>(retry_at_ - kernel_.now()), Duration::zero());
+}
+
+bool TreeSource::next(Event& event) {
+    for (;;) {
+        if (!out_.empty()) {
+            out_.pop(event);
+            return true;
+        }
+        if (work())
+            continue;
+        if (const Record* record = queue_.front()) {
+            if (handle(*record, event))
+                return true;
+            continue;
+        }
+        if (!idle())
+            return false;
+    }
+}
+
+// Consumes the record. True when it became `event` at once, which is what most do; otherwise what
+// there is to tell is in out_.
+bool TreeSource::handle(const Record& record, Event& event) {
+    const Mask mask = record.mask;
+    if (mask.intersects(IN::Q_OVERFLOW)) {  // its descriptor is -1: looked at before any descriptor
+        queue_.pop();
+        handle_overflow();
+        return false;
+    }
+    if (record.wd != last_wd_ || last_node_ == no_node) {
+        last_wd_ = record.wd;
+        last_node_ = model_.watched_by(record.wd);
+    }
+    const NodeId node = last_node_;
+    const bool simple = node != no_node && !record.name.empty() &&
+                        !mask.intersects(IN::ISDIR | IN::MOVE) && !options_.track_files &&
+                        !options_.follow_symlinks && stamps_.empty() && !overflow_ahead_;
+    if (!simple) {
+        const Half half = half_at(queue_.position(), record);
+        queue_.pop();
+        if (node == no_node)
+            return false;  // queued before its watch was removed
+        if (half.name.empty())
+            handle_own(node, half);
+        else
+            handle_entry(node, half);
+        return false;
+    }
+    const bool told = wanted(mask) && !excluded(node, record.name);
+    if (told)
+        write_event(event, record.wd, mask, record.cookie, path_of(node), record.name);
+    queue_.pop();
+    return told;
+}
+
+// A record about the watched directory itself.
+void TreeSource::handle_own(NodeId node, const Half& half) {
+    const Mask mask = half.mask;
+    if (mask.intersects(IN::IGNORED)) {
+        if (is_root(node)) {
+            tell_record(node, half);
+            std::erase_if(roots_, [&](const Root& root) { return root.node == node; });
+            remove_subtree(node);
+        } else {
+            model_.set_wd(node, -1);
+            model_[node].lost = true;
+            last_node_ = no_node;
+            doubt(node);
+        }
+        return;
+    }
+    const bool root_changed = is_root(node) && mask.intersects(IN::MOVE_SELF | IN::DELETE_SELF);
+    if (root_changed || mask.intersects(IN::UNMOUNT) || (tells_itself(node) && wanted(mask)))
+        tell_record(node, half);
+    if (is_root(node) && mask.intersects(IN::MOVE_SELF))
+        find_renamed_root(node);
+}
+
+// A record about an entry of the watched directory.
+void TreeSource::handle_entry(NodeId node, const Half& half) {
+    const Mask mask = half.mask;
+    if (mask.intersects(IN::MOVED_FROM)) {
+        handle_moved_from(node, half);
+    } else if (excluded(node, half.name)) {
+        return;
+    } else if (mask.intersects(IN::MOVED_TO)) {
+        arrive(node, half);
+    } else if (mask.intersects(IN::CREATE)) {
+        handle_created(node, half);
+    } else if (mask.intersects(IN::DELETE)) {
+        handle_deleted(node, half);
+    } else if (is_told(node, half)) {
+        tell_record(node, half);
+    }
+}
+
+// True when the client knows the entry, as far as we do, at the record's position.
+bool TreeSource::is_told(NodeId node, const Half& half) {
+    if (is_history(node, half))
+        return false;
+    if (half.is_dir())
+        return at_depth_limit(node) || model_.child(node, half.name) != no_node;
+    return !options_.track_files || files_[node].contains(half.name);
+}
+
+void TreeSource::handle_created(NodeId node, const Half& half) {
+    if (is_history(node, half))
+        return;
+    const NodeId held = model_.child(node, half.name);
+    if (!half.is_dir()) {
+        if (options_.track_files && !files_[node].insert(half.name).second)
+            return;
+        vacate(node, half.name);  // a directory whose leaving waits for an overflow to be healed
+        tell_record(node, half);
+        if (options_.follow_symlinks)
+            look_soon(node, {half.name});
+    } else if (at_depth_limit(node)) {
+        tell_record(node, half);
+    } else if (held == no_node) {
+        model_.add(node, half.name);
+        tell_record(node, half);
+        look_soon(node, {half.name});
+    } else {
+        doubt(held);
+    }
+}
+
+void TreeSource::handle_deleted(NodeId node, const Half& half) {
+    if (!is_told(node, half))
+        return;
+    tell_record(node, half);
+    if (options_.track_files && !half.is_dir())
+        files_[node].erase(half.name);
+    if (const NodeId held = model_.child(node, half.name);
+        held != no_node && (half.is_dir() || model_[held].symlink))
+        remove_subtree(held);
+}
+
+// An entry that came from where this stream does not know it.
+void TreeSource::arrive(NodeId node, const Half& half) {
+    if (is_history(node, half))
+        return;
+    if (Half back; is_swapped(half, back)) {
+        // What was there leaves first, so that a client which applies both in order has the other.
+        queue_.erase(back.position);
+        if (is_told(node, back))
+            tell_record(node, back);
+        leave(node, half.name);
+    }
+    vacate(node, half.name);
+    tell_record(node, half);
+    if (!half.is_dir()) {
+        if (options_.track_files)
+            files_[node].insert(half.name);
+        if (options_.follow_symlinks)
+            look_soon(node, {half.name});
+    } else if (!at_depth_limit(node)) {
+        model_.add(node, half.name);
+        look_soon(node, {half.name});
+    }
+}
+
+// What is at a name is replaced by what arrives there; the kernel does not say that it goes.
+void TreeSource::vacate(NodeId node, std::string_view name) {
+    const NodeId held = model_.child(node, name);
+    if (held == no_node)
+        return;
+    const Mask type = model_[held].symlink ? Mask() : IN::ISDIR;
+    tell(node, IN::DELETE | type, name).synthetic = true;
+    remove_subtree(held);
+}
+
+void TreeSource::handle_moved_from(NodeId node, const Half& from) {
+    if (excluded(node, from.name) || !is_told(node, from))
+        return;
+    const NodeId held = model_.child(node, from.name);
+    if (held != no_node && !from.is_dir() && !model_[held].symlink)
+        return;  // a file that left a name by an exchange whose other half has been told
+    Half to;
+    const bool found = find_moved_to(from.cookie, to);
+    if (!found && from.is_dir() && overflow_ahead_)
+        return;  // its other half may have been dropped; healing will see where it is
+    const NodeId target = found ? model_.watched_by(to.wd) : no_node;
+    if (target != no_node && !excluded(target, to.name) && !is_history(target, to)) {
+        queue_.erase(to.position);
+        rename(node, from, target, to);
+        return;
+    }
+    tell_record(node, from);
+    leave(node, from.name);
+}
+
+// Both halves of a rename are known.
+void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to) {
+    Half back_from;
+    Half back_to;
+    if (find_exchange(from, to, back_from, back_to) &&
+        is_exchange(from_dir, from, to_dir, to, back_from, back_to)) {
+        queue_.erase(back_from.position);
+        queue_.erase(back_to.position);
+        exchange(from_dir, from, to_dir, to, back_from, back_to);
+        return;
+    }
+    const bool over_directory = to.is_dir() && model_.child(to_dir, to.name) != no_node;
+    tell_record(from_dir, from);
+    if (!can_carry(from_dir, from, to_dir)) {
+        const NodeRef target = model_.ref(to_dir);
+        leave(from_dir, from.name);
+        if (model_.alive(target))  // not so where a look has found the target below what moves
+            arrive(to_dir, to);
+        return;
+    }
+    std::string moved_from;
+    tell_entry_path(from_dir, from.name, moved_from);
+    const NodeId node = take_out(from_dir, from.name);
+    vacate(to_dir, to.name);
+    carry(node, to_dir, to, moved_from);
+    check_reversal(from_dir, from, to_dir, to);
+    last_rename_ = {model_.ref(from_dir), model_.ref(to_dir), from.name, to.name, over_directory};
+}
+
+// RENAME_EXCHANGE: told so that a client which applies the events in order ends with both.
+void TreeSource::exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
+                          const Half& back_from, const Half& back_to) {
+    std::string first;
+    std::string second;
+    tell_entry_path(from_dir, from.name, first);
+    tell_entry_path(to_dir, to.name, second);
+    const bool back_told = is_told(to_dir, back_from);
+    tell_record(from_dir, from);
+    if (back_told)
+        tell_record(to_dir, back_from);
+    const bool carries = can_carry(from_dir, from, to_dir);
+    const bool carries_back = back_told && can_carry(to_dir, back_from, from_dir);
+    const NodeRef source = model_.ref(from_dir);
+    const NodeRef target = model_.ref(to_dir);
+    if (!carries)
+        leave(from_dir, from.name);
+    if (!carries_back && model_.alive(target))
+        leave(to_dir, back_from.name);
+    if (!model_.alive(source) || !model_.alive(target)) {
+        // A look has found one below the other meanwhile.
+        if (model_.alive(target))
+            arrive(to_dir, to);
+        if (model_.alive(source))
+            arrive(from_dir, back_to);
+        return;
+    }
+    const NodeId node = carries ? take_out(from_dir, from.name) : no_node;
+    const NodeId back = carries_back ? take_out(to_dir, back_from.name) : no_node;
+    if (carries)
+        carry(node, to_dir, to, first);
+    else
+        arrive(to_dir, to);
+    if (carries_back)
+        carry(back, from_dir, back_to, second);
+    else
+        arrive(from_dir, back_to);
+}
+
+// True when the entry can be told to have been renamed with all below it: its depth may not
+// change what below it is watched, and a directory must be one that is known.
+bool TreeSource::can_carry(NodeId from_dir, const Half& from, NodeId to_dir) const {
+    const NodeId node = model_.child(from_dir, from.name);
+    if (node == no_node)
+        return !from.is_dir() || (at_depth_limit(from_dir) && at_depth_limit(to_dir));
+    if (options_.max_depth != unlimited && model_.depth(from_dir) != model_.depth(to_dir))
+        return false;
+    return !model_.is_within(to_dir, node);
+}
+
+// Takes an entry out of its directory; the node, if it is one, stays as it is.
+NodeId TreeSource::take_out(NodeId directory, const std::string& name) {
+    if (options_.track_files)
+        files_[directory].erase(name);
+    const NodeId node = model_.child(directory, name);
+    if (node != no_node)
+        model_.detach(node);
+    path_node_ = no_node;
+    return node;
+}
+
+// Puts an entry that was taken out where its second half says, and tells that.
+void TreeSource::carry(NodeId node, NodeId directory, const Half& to,
+                       const std::string& moved_from) {
+    if (options_.track_files && !to.is_dir())
+        files_[directory].insert(to.name);
+    if (node != no_node) {
+        model_.attach(node, directory, to.name);
+        path_node_ = no_node;
+        const Node& moved = model_[node];
+        if (moved.wd < 0 && !moved.alias && !moved.pruned && !unwatched_.contains(node))
+            look_soon(directory, {to.name});
+        if (options_.exclude && moved.wd >= 0)  // other paths below it may be excluded now
+            list_soon(node, {.deep = true, .decides = true});
+    }
+    if (!to.is_dir() && options_.follow_symlinks)  // a relative link leads elsewhere from here
+        look_soon(directory, {to.name}, {.decides = true});
+    if (wanted(to.mask))
+        tell(directory, to.mask, to.name, to.cookie).moved_from = moved_from;
+}
+
+// Forgets an entry that is told to be gone.
+void TreeSource::leave(NodeId directory, const std::string& name) {
+    if (options_.track_files)
+        files_[directory].erase(name);
+    if (const NodeId node = model_.child(directory, name); node != no_node)
+        remove_subtree(node);
+}
+
+void TreeSource::handle_overflow() {
+    write_event(out_.push(), -1, IN::Q_OVERFLOW, 0, {}, {});
+    overflow_ahead_ = false;
+    last_rename_.reset();
+    for (const Root& root : roots_)
+        list_soon(root.node, {.deep = true, .decides = true});
+}
+
+// Looking further ahead may move the bytes that a record's name points into; this does not.
+TreeSource::Half TreeSource::half_at(Position position, const Record& record) {
+    return {position, record.size, record.wd, record.mask, record.cookie, std::string(record.name)};
+}
+
+// Looks ahead for the second half of a rename. Each record is looked at once, however many first
+// halves there are.
+bool TreeSource::find_moved_to(std::uint32_t cookie, Half& to) {
+    if (indexed_ < queue_.position()) {
+        moved_to_.clear();
+        indexed_ = queue_.position();
+    }
+    Record record;
+    auto found = moved_to_.find(cookie);
+    while (found == moved_to_.end() && queue_.peek(indexed_, record)) {
+        if ((record.mask & IN::MOVED_TO.bits()) != 0) {
+            const auto entry = moved_to_.insert_or_assign(record.cookie, indexed_).first;
+            if (record.cookie == cookie)
+                found = entry;
+        }
+        if ((record.mask & IN::Q_OVERFLOW.bits()) != 0)
+            overflow_ahead_ = true;
+        indexed_ += record.size;
+    }
+    if (found == moved_to_.end() || found->second < queue_.position())
+        return false;
+    queue_.peek(found->second, record);
+    to = half_at(found->second, record);
+    moved_to_.erase(found);
+    return (to.mask & IN::MOVED_TO.bits()) != 0;
+}
+
+// The next record from `at` on that changes what one of two directories holds; `at` goes behind it.
+bool TreeSource::next_change(Position& at, int wd_a, int wd_b, Half& half) {
+    Record record;
+    for (int i = 0; i != exchange_search && queue_.peek(at, record); ++i) {
+        const Position here = at;
+        if ((record.mask & IN::Q_OVERFLOW.bits()) != 0)
+            return false;  // what was next has been dropped
+        at += record.size;
+        if ((record.wd == wd_a || record.wd == wd_b) && (record.mask & membership.bits()) != 0) {
+            half = half_at(here, record);
+            return true;
+        }
+    }
+    return false;
+}
+
+// Finds the second pair of halves of what may be an exchange: in the records of the two directories
+// it follows the first at once, since both are locked for the whole system call.
+bool TreeSource::find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to) {
+    Position at = to.position + to.size;
+    return next_change(at, from.wd, to.wd, back_from) &&
+           (back_from.mask & IN::MOVED_FROM.bits()) != 0 && back_from.wd == to.wd &&
+           back_from.name == to.name && next_change(at, from.wd, to.wd, back_to) &&
+           (back_to.mask & IN::MOVED_TO.bits()) != 0 && back_to.wd == from.wd &&
+           back_to.name == from.name && back_to.cookie == back_from.cookie;
+}
+
+// Renaming there and back leaves the same two pairs as an exchange does. What differs is which
+// directory says MOVE_SELF at the end, and for files whether both names are still there.
+bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
+                             const Half& back_from, const Half& back_to) {
+    if (from.is_dir() != back_from.is_dir())
+        return true;
+    const Position after = back_to.position + back_to.size;
+    if (!from.is_dir())
+        return exists_at(after, to_dir, to.name);
+    const NodeId first = model_.child(from_dir, from.name);
+    const NodeId second = model_.child(to_dir, to.name);
+    const int first_wd = first == no_node ? -1 : model_[first].wd;
+    const int second_wd = second == no_node ? -1 : model_[second].wd;
+    if (first_wd >= 0) {
+        bool moved_again = false;
+        bool unlocked = false;
+        Record record;
+        Position at = after;
+        for (int i = 0; i != exchange_search && !unlocked && queue_.peek(at, record); ++i) {
+            at += record.size;
+            const Mask mask = record.mask;
+            if (mask.intersects(IN::MOVE_SELF)) {
+                if (record.wd == second_wd)
+                    return true;
+                moved_again |= record.wd == first_wd;
+                if (moved_again && second_wd >= 0)
+                    return false;
+            }
+            unlocked = mask.intersects(membership) && (record.wd == from.wd || record.wd == to.wd);
+        }
+        doubt(first);
+        if (second != no_node)
+            doubt(second);
+        if (second_wd < 0 && !moved_again)
+            return true;  // the other one, which is not watched, has said it
+    }
+    return exists_at(after, to_dir, to.name);
+}
+
+// Whether an arrival is half of an exchange with a directory that is not watched: then what was
+// there leaves with the next record, and yet the name stays. Of two directories a look tells.
+bool TreeSource::is_swapped(const Half& to, Half& back) {
+    Position at = to.position + to.size;
+    return next_change(at, to.wd, to.wd, back) && (back.mask & IN::MOVED_FROM.bits()) != 0 &&
+           back.name == to.name &&
+           (to.is_dir() != back.is_dir() ||
+            (!to.is_dir() && exists_at(at, model_.watched_by(to.wd), to.name)));
+}
+
+// Whether the entry exists at `position`: the first later record about it tells, or else the disk.
+bool TreeSource::exists_at(Position position, NodeId node, const std::string& name) {
+    const int wd = model_[node].wd;
+    bool arrived = false;
+    bool on_disk = false;
+    for (int round = 0;; ++round) {
+        Record record;
+        for (; queue_.peek(position, record); position += record.size) {
+            const Mask mask = record.mask;
+            if (record.wd != wd || record.name != name || !mask)
+                continue;
+            // What arrives says nothing of what was there, and neither does its leaving again.
+            if (arrived) {
+                if (!mask.intersects(IN::MOVED_FROM))
+                    return false;
+                arrived = false;
+            } else if (mask.intersects(IN::MOVED_TO)) {
+                arrived = true;
+            } else {
+                return !mask.intersects(IN::CREATE);
+            }
+        }
+        if (arrived)
+            return false;
+        if (round == 1)
+            return on_disk;
+        const Position since = queue_.end();
+        forget_heard();
+        if (const int directory = open_in_place(node); directory >= 0) {
+            Stat stat;
+            on_disk = kernel_.stat(directory, name, false, stat) == 0;
+            kernel_.close_directory(directory);
+        }
+        settle(since);
+        position = std::max(position, queue_.position());
+    }
+}
+
+// The second pair of an exchange may have been queued only after the first was told as a rename;
+// then it looks like renaming back.
+void TreeSource::check_reversal(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to) {
+    if (!last_rename_ || !model_.alive(last_rename_->from) || !model_.alive(last_rename_->to) ||
+        last_rename_->from.id != to_dir || last_rename_->to.id != from_dir ||
+        last_rename_->from_name != to.name || last_rename_->to_name != from.name)
+        return;
+    if (from.is_dir()) {
+        if (last_rename_->over_directory) {
+            look_soon(from_dir, {from.name});
+            look_soon(to_dir, {to.name}, {.decides = true});
+        }
+    } else if (exists_at(queue_.position(), from_dir, from.name)) {
+        if (options_.track_files)
+            files_[from_dir].insert(from.name);
+        tell_file(from_dir, {from.name, FileType::other}, Announce::fresh);
+    }
+}
+
+Event& TreeSource::tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie) {
+    Event& event = out_.push();
+    write_event(event, model_[directory].wd, mask, cookie, path_of(directory), name);
+    return event;
+}
+
+void TreeSource::tell_record(NodeId directory, const Half& half) {
+    const Mask always = IN::UNMOUNT | IN::IGNORED | IN::MOVE_SELF | IN::DELETE_SELF;
+    if (wanted(half.mask) || half.mask & always.bits())
+        tell(directory, half.mask, half.name, half.cookie);
+}
+
+void TreeSource::tell_file(NodeId directory, const DirectoryEntry& entry, Announce announce) {
+    if (announce == Announce::existing || wanted(IN::CREATE))
+        tell(directory, IN::CREATE, entry.name).synthetic = true;
+    if (announce == Announce::existing || entry.type != FileType::other)
+        return;
+    for (const Mask mask : {IN::MODIFY, IN::CLOSE_WRITE})
+        if (wanted(mask))
+            tell(directory, mask, entry.name).synthetic = true;
+}
+
+void TreeSource::tell_entry_path(NodeId directory, std::string_view name, std::string& result) {
+    result = path_of(directory);
+    append_name(result, name);
+}
+
+const std::string& TreeSource::path_of(NodeId node) {
+    if (node != path_node_) {
+        model_.path(node, path_);
+        path_node_ = node;
+    }
+    return path_;
+}
+
+bool TreeSource::excluded(NodeId directory, std::string_view name) {
+    if (!options_.exclude)
+        return false;
+    tell_entry_path(directory, name, entry_path_);
+    return options_.exclude(entry_path_);
+}
+
+bool TreeSource::at_depth_limit(NodeId node) const {
+    return options_.max_depth != unlimited && model_.depth(node) >= options_.max_depth;
+}
+
+// What happens to a directory itself is told by its parent, unless there is none that hears it.
+bool TreeSource::tells_itself(NodeId node) const { return is_root(node) || model_[node].symlink; }
+
+// A look from after the record has told already what became of it.
+bool TreeSource::is_history(NodeId node, const Half& half) const {
+    const auto stamp = stamps_.find(node);
+    if (stamp == stamps_.end())
+        return false;
+    if (half.position < (half.is_dir() ? stamp->second.directories : stamp->second.files))
+        return true;
+    const auto name = stamp->second.names.find(half.name);
+    return name != stamp->second.names.end() && half.position < name->second;
+}
+
+}  // namespace inotify::detail

@@ -1,0 +1,845 @@
+// SPDX-License-Identifier: MIT
+// The source of InotifyTree, second half: looking at the disk. What records say is in
+// tree_source.cpp.
+#include <inotify/detail/tree_source.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+
+namespace inotify::detail {
+namespace {
+
+// Entries that one step looks at. Between steps events are yielded, so this bounds both the time
+// and the memory that go by before the loop goes on.
+constexpr std::size_t step_size = 64;
+
+// Records that wait in memory while the walk goes on; beyond this they count as an overflow.
+constexpr std::size_t most_buffered = 64 * 1024 * 1024;
+
+constexpr std::chrono::seconds retry_interval{1};
+
+// What a look says when there is no directory, or not the one that was expected.
+bool is_absent(int error) {
+    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE;
+}
+
+// Errors that hit every directory alike; one that is tried again stands for all.
+bool is_shortage(int error) {
+    return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+}  // namespace
+
+// One step of the walk; false when there is nothing to walk.
+bool TreeSource::work() {
+    if (work_.empty())
+        return false;
+    Work item = std::move(work_.front());
+    work_.pop_front();
+    if (model_.alive(item.node) && model_[item.node.id].wd >= 0) {
+        // What is tried again is about names of long ago: first what became of them.
+        if (in_limbo(item.node.id) || (item.deferred && records_wait()))
+            defer(std::move(item));
+        else
+            step(item);
+    }
+    if (work_.empty())
+        finish_walk();
+    return true;
+}
+
+// Looks first, and applies what was seen only when the records that were queued meanwhile are
+// known.
+void TreeSource::step(Work& item) {
+    const NodeId node = item.node.id;
+    forget_heard();
+    Position since = queue_.end();
+    // With nothing queued the model's paths are those of this moment; that they stay so during a
+    // step by path is seen at its end.
+    const bool by_path = leaves_suffice(item.mode);
+    const bool is_certain = by_path && queue_.position() == since;
+    const int directory = is_certain ? open(node) : open_in_place(node);
+    if (directory < 0) {
+        settle(since);
+        unreachable(item, -directory);
+        return;
+    }
+    const std::string path = entry_path_;
+    std::vector<DirectoryEntry> entries;
+    int error = 0;
+    if (item.relist) {
+        error = -list(directory, entries);
+        if (error == 0)
+            item.names = directories_in(node, entries);
+    }
+    const Mode mode = item.mode;
+    std::vector<Look> looks(std::min(item.names.size() - item.next, step_size));
+    for (Look& look : looks) {
+        look.name = item.names[item.next++];
+        entry_path_ = path;
+        append_name(entry_path_, look.name);
+        if (!by_path || !look_by_path(directory, look))
+            look_by_descriptor(directory, node, mode, look);
+    }
+    kernel_.close_directory(directory);
+    const Position until = settle(since);
+    since = std::max(since, queue_.position());
+    if (by_path && moved_between(since, until)) {  // paths may have led elsewhere
+        for (const Look& look : looks)
+            if (look.fresh && look.error == 0)
+                kernel_.remove_watch(look.wd);
+        item.next -= looks.size();
+        item.mode.careful = true;
+        work_.push_front(std::move(item));
+        return;
+    }
+
+    const NodeRef here = item.node;
+    if (error != 0) {
+        get_stuck(std::move(item), error);
+        return;
+    }
+    healed(node);
+    if (item.relist) {
+        if (const auto old = stamps_.find(node); old != stamps_.end())
+            old->second.directories = old->second.files = 0;
+        tell_contents(node, entries, item.names, mode, mode.deep, since, until);
+        item.next = std::min(item.next, item.names.size());
+    }
+    item.relist = false;
+    if (item.next < item.names.size())
+        work_.push_front(std::move(item));
+    for (Look& look : looks)
+        if (model_.alive(here))
+            apply(node, mode, look, since, until);
+
+    if (queue_.buffered() > most_buffered) {
+        queue_.clear();
+        handle_overflow();
+    }
+}
+
+// Looks at entries of a directory next.
+void TreeSource::look_soon(NodeId directory, std::vector<std::string> names, Mode mode) {
+    work_.push_front({.node = model_.ref(directory), .names = std::move(names), .mode = mode});
+}
+
+// Lists a watched directory after all that is to be looked at now.
+void TreeSource::list_soon(NodeId directory, Mode mode) {
+    work_.push_back({.node = model_.ref(directory), .names = {}, .mode = mode, .relist = true});
+}
+
+// The first scan needs no file names, so a directory that has no subdirectories by its link count
+// need not be opened: two calls instead of seven, and they are most of a tree.
+bool TreeSource::leaves_suffice(const Mode& mode) const {
+    return mode.announce == Announce::nothing && !mode.deep && !mode.careful &&
+           !options_.track_files && !options_.follow_symlinks && !options_.one_file_system;
+}
+
+// Looks at entry_path_. False: this way does not do.
+bool TreeSource::look_by_path(int directory, Look& look) {
+    const int wd = kernel_.add_watch(entry_path_, watch_mask() | IN::DONT_FOLLOW.bits());
+    if (wd < 0 || model_.watched_by(wd) != no_node)
+        return false;
+    Stat stat;
+    if (kernel_.stat(directory, look.name, false, stat) < 0) {
+        kernel_.remove_watch(wd);
+        return false;
+    }
+    look.wd = wd;
+    look.fresh = true;
+    look.by_path = true;
+    look.leaf = stat.leaf;
+    return true;
+}
+
+// Opening first makes the watch and the listing speak of one inode, whatever its path comes to
+// mean.
+void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode, Look& look) {
+    const NodeId held = model_.child(node, look.name);
+    bool follow = options_.follow_symlinks;
+    if (follow) {
+        Stat stat;
+        if (kernel_.stat(directory, look.name, false, stat) == 0)
+            look.symlink = stat.type == FileType::symlink;
+        follow = look.symlink;
+    }
+    const int opened = kernel_.open_directory(directory, look.name, follow);
+    if (opened < 0) {
+        look.error = -opened;
+        return;
+    }
+    heard_.push_back({model_[node].wd, look.name});
+    Stat inside;
+    Stat outside;
+    if (options_.one_file_system && kernel_.stat(opened, {}, false, inside) == 0 &&
+        kernel_.stat(directory, {}, false, outside) == 0 && inside.device != outside.device) {
+        look.pruned = true;
+        kernel_.close_directory(opened);
+        return;
+    }
+    const int wd = kernel_.add_watch(opened, entry_path_, watch_mask());
+    if (wd < 0) {
+        look.error = -wd;
+        kernel_.close_directory(opened);
+        return;
+    }
+    look.wd = wd;
+    heard_.push_back({wd, {}});
+    const NodeId owner = model_.watched_by(wd);
+    look.fresh = owner == no_node;
+    if (look.fresh || mode.deep)
+        look.error = -list(opened, look.entries);
+    kernel_.close_directory(opened);
+    if (look.error != 0 && look.fresh)
+        kernel_.remove_watch(wd);
+    if (!look.fresh && owner != held)
+        look.owner_in_place = is_in_place(owner);
+}
+
+// Makes the model agree with what was seen, and tells what differs.
+void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since, Position until) {
+    NodeId held = model_.child(node, look.name);
+    if (changed_between(since, until, model_[node].wd, look.name)) {
+        // Whether this is from before or from after the change cannot be known. The records that
+        // tell of the change tell the rest.
+        if (look.fresh && look.error == 0 && model_.watched_by(look.wd) == no_node)
+            kernel_.remove_watch(look.wd);
+        if (held != no_node)
+            doubt(held, mode.deep);
+        return;
+    }
+    if (is_absent(look.error)) {
+        apply_absent(node, held, mode, look);
+        return;
+    }
+    if (look.pruned || look.error != 0) {
+        if (held == no_node)
+            held = announce(node, mode, look);
+        if (look.pruned)
+            model_[held].pruned = true;
+        else if (!look.symlink)
+            fail(held, look.error);
+        if (model_[held].wd >= 0 && !look.pruned)  // watched, but not compared
+            stuck_.push_back({.node = model_.ref(node), .names = {look.name}, .mode = mode});
+        return;
+    }
+    stamp_name(node, look.name, since);
+    const NodeId owner = model_.watched_by(look.wd);
+    if (owner != no_node && owner == held) {
+        model_[held].missing = false;
+        healed(held);
+        if (mode.deep)
+            tell_listing(held, look.entries, mode, true, since, until);
+    } else if (owner != no_node) {
+        apply_elsewhere(node, held, owner, mode, look, since, until);
+    } else if (look.fresh) {
+        apply_fresh(node, held, mode, look, since, until);
+    } else {
+        // Its watch went with what an earlier look of this step removed.
+        look_soon(node, {look.name}, mode);
+    }
+}
+
+void TreeSource::apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look) {
+    if (held == no_node)
+        return;
+    if (model_[held].symlink) {  // the link is still there, but leads to no directory any more
+        vacate(node, look.name);
+        tell_file(node, {look.name, FileType::symlink}, Announce::fresh);
+    } else if (mode.decides) {
+        if (!std::exchange(model_[held].missing, true))
+            missing_.push_back(model_.ref(held));
+    } else {
+        doubt(held);  // its DELETE or MOVED_FROM is queued
+    }
+}
+
+// A directory that the model does not know is at this place.
+void TreeSource::apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& look, Position since,
+                             Position until) {
+    if (held != no_node && (model_[held].wd >= 0 || model_[held].lost)) {
+        give_up_place(node, held, look);
+        held = no_node;
+    }
+    if (held == no_node)
+        held = announce(node, mode, look);
+    Node& it = model_[held];
+    it.symlink = look.symlink;
+    it.alias = it.pruned = it.lost = it.missing = false;
+    model_.set_wd(held, look.wd);
+    healed(held);
+    if (!look.by_path)
+        tell_listing(held, look.entries, mode, false, since, until);
+    else if (!look.leaf)
+        list_soon(held, mode);
+}
+
+// The directory at this place is one that the model has elsewhere.
+void TreeSource::apply_elsewhere(NodeId node, NodeId held, NodeId owner, const Mode& mode,
+                                 Look& look, Position since, Position until) {
+    const bool cannot_move =
+        model_[owner].symlink || look.symlink || model_.is_within(node, owner) ||
+        std::ranges::any_of(roots_, [&](const Root& r) { return r.node == owner; });
+    if (look.owner_in_place || look.fresh || cannot_move) {
+        // One inode at two places is watched at the first; what is at the second is not told twice.
+        if (!look.owner_in_place && !look.fresh)
+            doubt(owner);
+        if (held != no_node && model_[held].wd >= 0) {
+            give_up_place(node, held, look);
+            held = no_node;
+        }
+        if (held == no_node)
+            held = announce(node, mode, look);
+        model_[held].missing = false;
+        if (!std::exchange(model_[held].alias, true))
+            aliases_.push_back(model_.ref(held));
+        return;
+    }
+    // It leaves first: what gives up its place may be what it lies in.
+    const NodeId old_place = model_[owner].parent;
+    const bool lies_in_limbo = old_place != no_node && in_limbo(owner);
+    if (old_place != no_node && !lies_in_limbo) {
+        look_soon(old_place, {model_[owner].name}, mode);  // something else may be there by now
+        displace(owner);
+    }
+    if (held != no_node) {
+        if (model_[held].wd >= 0)
+            displace(held);
+        else
+            vacate(node, look.name);
+    }
+    if (lies_in_limbo || options_.max_depth != unlimited) {
+        // It was told to be gone with what it lies in; or what below it is watched changes with its
+        // depth. It comes as new.
+        const std::string old_name = model_[owner].name;
+        remove_subtree(owner);
+        if (lies_in_limbo) {
+            // The client will have it at the old place again, if what it lay in is found.
+            const NodeId ghost = model_.add(old_place, old_name);
+            model_[ghost].lost = true;
+            doubt(ghost);
+        }
+        look_soon(node, {look.name}, mode);
+        return;
+    }
+    const auto limbo = std::ranges::find_if(
+        limbo_, [&](const Limbo& l) { return l.node.id == owner && model_.alive(l.node); });
+    model_.attach(owner, node, look.name);
+    model_[owner].missing = false;
+    path_node_ = no_node;
+    Event& event = tell(node, IN::MOVED_TO | IN::ISDIR, look.name, limbo->cookie);
+    event.synthetic = true;
+    event.moved_from = limbo->path;
+    limbo_.erase(limbo);
+    if (mode.deep)
+        tell_listing(owner, look.entries, mode, true, since, until);
+}
+
+// What was held at this place is not there any more, but another directory is.
+void TreeSource::give_up_place(NodeId node, NodeId held, const Look& look) {
+    if (model_[held].wd >= 0 && !model_[held].symlink) {
+        displace(held);
+        return;
+    }
+    vacate(node, look.name);
+    if (look.symlink)
+        tell_file(node, {look.name, FileType::symlink}, Announce::fresh);
+}
+
+// A new directory; a symbolic link has been told as the file that it is.
+NodeId TreeSource::announce(NodeId node, const Mode& mode, const Look& look) {
+    if (mode.announce != Announce::nothing && !look.symlink)
+        tell(node, IN::CREATE | IN::ISDIR, look.name).synthetic = true;
+    const NodeId result = model_.add(node, look.name);
+    model_[result].symlink = look.symlink;
+    return result;
+}
+
+// The directories in a listing that are to be looked at; takes what is excluded out of it.
+std::vector<std::string> TreeSource::directories_in(NodeId node,
+                                                    std::vector<DirectoryEntry>& entries) {
+    if (options_.exclude)
+        std::erase_if(entries,
+                      [&](const DirectoryEntry& entry) { return excluded(node, entry.name); });
+    std::vector<std::string> names;
+    const bool limit = at_depth_limit(node);
+    for (const DirectoryEntry& entry : entries)
+        if ((entry.type == FileType::directory && !limit) ||
+            (entry.type == FileType::symlink && options_.follow_symlinks))
+            names.push_back(entry.name);
+    return names;
+}
+
+// Tells a listing and looks at the directories in it.
+void TreeSource::tell_listing(NodeId node, std::vector<DirectoryEntry>& entries, const Mode& mode,
+                              bool known, Position since, Position until) {
+    std::vector<std::string> names = directories_in(node, entries);
+    tell_contents(node, entries, names, mode, known, since, until);
+    if (!names.empty())
+        look_soon(node, std::move(names), mode);
+}
+
+// Tells what a listing shows but the directories that are looked at; of a `known` directory only
+// what differs.
+void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries,
+                               std::vector<std::string>& names, const Mode& mode, bool known,
+                               Position since, Position until) {
+    if (known) {
+        std::vector<std::string_view> present(names.begin(), names.end());
+        std::ranges::sort(present);
+        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
+            if (!std::ranges::binary_search(present, model_[c].name) &&
+                !std::exchange(model_[c].missing, true))
+                missing_.push_back(model_.ref(c));
+    }
+    const bool tells = !known && mode.announce != Announce::nothing;
+    if (options_.track_files || tells || known)
+        adjust_listing(model_[node].wd, entries, names, since, until);
+    stamp(node, &Stamp::directories, since);
+    if (options_.track_files || !known) {
+        tell_files(node, entries, mode, known);
+        stamp(node, &Stamp::files, since);
+    }
+    if (tells && at_depth_limit(node))
+        for (const DirectoryEntry& entry : entries)
+            if (entry.type == FileType::directory)
+                tell(node, IN::CREATE | IN::ISDIR, entry.name).synthetic = true;
+}
+
+void TreeSource::tell_files(NodeId node, std::vector<DirectoryEntry>& entries, const Mode& mode,
+                            bool known) {
+    if (!options_.track_files) {
+        if (mode.announce == Announce::nothing)
+            return;
+        for (const DirectoryEntry& entry : entries)
+            if (entry.type != FileType::directory)
+                tell_file(node, entry, mode.announce);
+        return;
+    }
+    std::set<std::string, std::less<>> before;
+    if (known)
+        before = std::move(files_[node]);
+    auto& now = files_[node];
+    now.clear();
+    for (const DirectoryEntry& entry : entries) {
+        if (entry.type == FileType::directory)
+            continue;
+        now.insert(entry.name);
+        if (const NodeId held = model_.child(node, entry.name);
+            held != no_node && !model_[held].symlink)
+            displace(held);
+        if (before.erase(entry.name) == 0 && mode.announce != Announce::nothing)
+            tell_file(node, entry, mode.announce);
+    }
+    if (wanted(IN::DELETE))
+        for (const std::string& gone : before)
+            tell(node, IN::DELETE, gone).synthetic = true;
+}
+
+// Makes a listing the directory's state at `since`: what changed while it was listed is left to the
+// records, and of a file the first one tells whether it was there before.
+void TreeSource::adjust_listing(int wd, std::vector<DirectoryEntry>& entries,
+                                std::vector<std::string>& names, Position since, Position until) {
+    std::map<std::string, bool, std::less<>> changed;  // true: a file that was there
+    std::set<std::string, std::less<>> used;           // files that were there when they were used
+    Record record;
+    for (; since < until && queue_.peek(since, record); since += record.size) {
+        const Mask mask = record.mask;
+        if (record.wd != wd || !mask || record.name.empty() || changed.contains(record.name))
+            continue;
+        if (!mask.intersects(membership)) {
+            if (!mask.contains(IN::ISDIR))
+                used.emplace(record.name);
+            continue;
+        }
+        const bool leaves = mask.intersects(IN::DELETE | IN::MOVED_FROM);
+        bool was_file = used.contains(record.name) || (leaves && !mask.contains(IN::ISDIR));
+        const auto name = changed.emplace(record.name, false).first;
+        if (!was_file && mask.intersects(IN::MOVED_TO)) {
+            Half back;
+            was_file = is_swapped(half_at(since, record), back) && !back.is_dir();
+            queue_.peek(since, record);  // looking ahead may have moved it
+        }
+        name->second = was_file;
+    }
+    if (changed.empty())
+        return;
+    std::erase_if(entries,
+                  [&](const DirectoryEntry& entry) { return changed.contains(entry.name); });
+    std::erase_if(names, [&](const std::string& name) { return changed.contains(name); });
+    for (const auto& [name, was_file] : changed)
+        if (was_file)
+            entries.push_back({name, FileType::other});
+}
+
+// The directory is not where the model has it.
+void TreeSource::unreachable(Work& item, int error) {
+    const bool explained = records_wait();
+    if (!is_absent(error) || (is_root(item.node.id) && !explained)) {
+        get_stuck(std::move(item), error == ESTALE ? ENOENT : error);
+        return;
+    }
+    bool missing = false;
+    for (NodeId node = item.node.id; node != no_node; node = model_[node].parent)
+        missing |= model_[node].missing;
+    if (!explained && !missing) {
+        // No record will say where it went, so the model is wrong about what it lies in.
+        if (std::exchange(item.doubted, true)) {
+            get_stuck(std::move(item), ENOENT);
+            return;
+        }
+        for (NodeId node = item.node.id; !is_root(node); node = model_[node].parent)
+            doubt(node);
+    }
+    defer(std::move(item));
+}
+
+// The work is tried again when the queue is empty.
+void TreeSource::defer(Work item) {
+    item.deferred = true;
+    deferred_.push_back(std::move(item));
+}
+
+// True when there are records that may say more than that a watch was removed.
+bool TreeSource::records_wait() {
+    Record record;
+    for (Position at = queue_.position(); queue_.peek(at, record); at += record.size)
+        if (record.mask != 0 && (record.wd < 0 || model_.watched_by(record.wd) != no_node))
+            return true;
+    return false;
+}
+
+// The work is tried again with what else failed.
+void TreeSource::get_stuck(Work item, int error) {
+    const NodeId node = item.node.id;
+    fail(node, error);
+    if (item.mode.announce == Announce::nothing)
+        item.mode.announce = Announce::fresh;  // the first scan is over by then
+    if (item.relist && !item.mode.deep) {
+        // Its first listing is still to come and will tell what its records say until then.
+        Stamp& stamp = stamps_[node];
+        stamp.directories = stamp.files = not_listed;
+    }
+    item.deferred = true;
+    stuck_.push_back(std::move(item));
+}
+
+int TreeSource::list(int directory, std::vector<DirectoryEntry>& entries) {
+    if (const int error = kernel_.list(directory, entries); error < 0)
+        return error;
+    for (DirectoryEntry& entry : entries) {
+        if (entry.type != FileType::unknown)
+            continue;
+        Stat stat;
+        if (const int error = kernel_.stat(directory, entry.name, false, stat); error == 0)
+            entry.type = stat.type;
+        else if (!is_absent(-error))
+            return error;
+    }
+    // What has gone since is told by its record, or was never seen.
+    std::erase_if(entries, [](const DirectoryEntry& e) { return e.type == FileType::unknown; });
+    return 0;
+}
+
+// Opens a watched directory by its path, which entry_path_ then is.
+int TreeSource::open(NodeId node) {
+    access_path(node, entry_path_);
+    const int directory =
+        kernel_.open_directory(Kernel::no_directory, entry_path_, tells_itself(node));
+    if (directory >= 0)
+        listening_to(node);
+    return directory;
+}
+
+// The same; −ESTALE when another directory is there.
+int TreeSource::open_in_place(NodeId node) {
+    const int directory = open(node);
+    if (directory < 0)
+        return directory;
+    const int wd = kernel_.add_watch(directory, entry_path_, watch_mask());
+    if (wd == model_[node].wd)
+        return directory;
+    if (wd >= 0 && model_.watched_by(wd) == no_node)
+        kernel_.remove_watch(wd);
+    kernel_.close_directory(directory);
+    heard_elsewhere_ = true;
+    return wd < 0 ? wd : -ESTALE;
+}
+
+bool TreeSource::is_in_place(NodeId node) {
+    if (in_limbo(node))
+        return false;
+    const int directory = open_in_place(node);
+    if (directory < 0)
+        return false;
+    kernel_.close_directory(directory);
+    return true;
+}
+
+void TreeSource::forget_heard() {
+    heard_.clear();
+    heard_elsewhere_ = false;
+}
+
+// A directory that is open for listing is heard by its own watch and by its parent's.
+void TreeSource::listening_to(NodeId node) {
+    heard_.push_back({model_[node].wd, {}});
+    if (!is_root(node))
+        heard_.push_back({model_[model_[node].parent].wd, model_[node].name});
+}
+
+// Reads what was queued during a look that began at `since`, and takes out what was its own doing.
+// Returns where it ends.
+Position TreeSource::settle(Position since) {
+    const Position until = queue_.end();
+    if (options_.mask.intersects(reading))
+        erase_own_noise(since, until);
+    return until;
+}
+
+void TreeSource::erase_own_noise(Position since, Position until) {
+    // A directory behind a symbolic link is heard by a parent that is not known here, one that was
+    // renamed meanwhile under another name; the record of that rename may be still to come.
+    bool any_name = heard_elsewhere_ || options_.follow_symlinks || moved_between(since, until);
+    const Mask last =
+        options_.mask & IN::CLOSE_NOWRITE ? IN::CLOSE_NOWRITE : options_.mask & reading;
+    const auto erase = [&] {
+        Record record;
+        for (Position at = since; at < until && queue_.peek(at, record); at += record.size) {
+            const Mask mask = record.mask;
+            if (!mask.contains(IN::ISDIR) || !mask.intersects(reading))
+                continue;
+            const auto heard = std::ranges::find_if(
+                heard_, [&](const Heard& h) { return h.wd == record.wd && h.name == record.name; });
+            if (heard != heard_.end())
+                heard->closed |= mask.intersects(last);
+            if (any_name || heard != heard_.end())
+                queue_.erase(at);
+        }
+    };
+    erase();
+    if (!any_name && !std::ranges::all_of(heard_, &Heard::closed)) {
+        any_name = true;
+        erase();
+    }
+    queue_.pop_erased();  // so that the stream's position is where its first real record is
+}
+
+bool TreeSource::changed_between(Position since, Position until, int wd, std::string_view name) {
+    Record record;
+    for (; since < until && queue_.peek(since, record); since += record.size)
+        if (record.wd == wd && (record.mask & membership.bits()) != 0 && record.name == name)
+            return true;
+    return false;
+}
+
+// True when a directory left its place, so that paths may have led elsewhere.
+bool TreeSource::moved_between(Position since, Position until) {
+    Record record;
+    for (; since < until && queue_.peek(since, record); since += record.size) {
+        const Mask mask = record.mask;
+        if (mask.intersects(IN::MOVE_SELF) ||
+            (mask.contains(IN::ISDIR) && mask.intersects(IN::MOVE | IN::DELETE)))
+            return true;
+    }
+    return false;
+}
+
+void TreeSource::stamp(NodeId node, Position Stamp::* what, Position since) {
+    if (since > queue_.position())
+        stamps_[node].*what = std::max(stamps_[node].*what, since);
+}
+
+void TreeSource::stamp_name(NodeId node, const std::string& name, Position since) {
+    if (since > queue_.position())
+        stamps_[node].names.insert_or_assign(name, since);
+}
+
+// Another directory has taken its place. It may turn up elsewhere until the walk ends.
+void TreeSource::displace(NodeId node) {
+    const NodeId parent = model_[node].parent;
+    Limbo limbo{.node = model_.ref(node), .cookie = next_cookie_--, .path = {}};
+    tell_entry_path(parent, model_[node].name, limbo.path);
+    tell(parent, IN::MOVED_FROM | IN::ISDIR, model_[node].name, limbo.cookie).synthetic = true;
+    model_.detach(node);
+    path_node_ = no_node;
+    limbo_.push_back(std::move(limbo));
+}
+
+// True for what was displaced, and all below it, until it is found or the walk ends.
+bool TreeSource::in_limbo(NodeId node) const {
+    const NodeId top = model_.root_of(node);
+    return std::ranges::none_of(roots_, [&](const Root& root) { return root.node == top; });
+}
+
+void TreeSource::finish_walk() {
+    for (const Limbo& limbo : std::exchange(limbo_, {}))
+        if (model_.alive(limbo.node))
+            remove_subtree(limbo.node.id);
+    for (const NodeRef ref : std::exchange(missing_, {}))
+        if (model_.alive(ref) && model_[ref.id].missing)
+            vacate(model_[ref.id].parent, std::string(model_[ref.id].name));
+}
+
+// The queue has been read empty. True when there was something to look at again.
+bool TreeSource::idle() {
+    std::erase_if(stamps_, [](const auto& stamp) { return stamp.second.files != not_listed; });
+    for (Work& item : std::exchange(deferred_, {}))
+        work_.push_back(std::move(item));
+    for (const auto& [ref, deep] : std::exchange(doubtful_, {})) {
+        if (!model_.alive(ref))
+            continue;
+        const Node& node = model_[ref.id];
+        if (node.parent != no_node)
+            look_soon(node.parent, {node.name}, {.deep = deep, .decides = true});
+        else if (node.wd < 0)
+            watch_root_again(ref.id);
+    }
+    if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
+        retry();
+    return !work_.empty();
+}
+
+void TreeSource::retry() {
+    retry_at_ = kernel_.now() + retry_interval;
+    for (Work& item : std::exchange(stuck_, {}))
+        work_.push_back(std::move(item));
+    bool shortage = false;
+    for (const auto& [id, error] : unwatched_) {
+        if (is_shortage(error.value()) && std::exchange(shortage, true))
+            continue;
+        const Node& node = model_[id];
+        if (node.wd >= 0)
+            continue;  // stuck
+        if (node.parent != no_node)
+            look_soon(node.parent, {node.name});
+        else
+            watch_root_again(id);
+    }
+}
+
+// A root that another root covered, until that was removed.
+void TreeSource::watch_root_again(NodeId node) {
+    const int wd = kernel_.add_watch(model_[node].name, root_mask());
+    if (wd < 0) {
+        fail(node, -wd);
+        return;
+    }
+    healed(node);
+    if (model_.watched_by(wd) != no_node) {
+        model_[node].alias = true;
+        aliases_.push_back(model_.ref(node));
+        return;
+    }
+    model_.set_wd(node, wd);
+    list_soon(node, {.announce = Announce::nothing});
+}
+
+// The directory cannot be watched or listed: told once, and tried again.
+void TreeSource::fail(NodeId node, int error) {
+    const std::error_code code(error, std::system_category());
+    if (!has_failures())
+        retry_at_ = kernel_.now() + retry_interval;
+    if (!unwatched_.insert_or_assign(node, code).second)
+        return;
+    write_event(out_.push(), -1, {}, 0, path_of(node), {});
+    out_.back().error = code;
+}
+
+// One that got what there was too little of: there may be more for the others, now.
+void TreeSource::healed(NodeId node) {
+    const auto failure = unwatched_.find(node);
+    if (failure == unwatched_.end())
+        return;
+    if (is_shortage(failure->second.value()))
+        retry_at_ = {};
+    unwatched_.erase(failure);
+}
+
+// What is at its place is not certain; looked at again when the queue is empty.
+void TreeSource::doubt(NodeId node, bool deep) { doubtful_.push_back({model_.ref(node), deep}); }
+
+void TreeSource::remove_subtree(NodeId top) {
+    path_node_ = last_node_ = no_node;
+    bool unwatched = false;
+    for (NodeId node = top;;) {
+        while (model_[node].first_child != no_node)
+            node = model_[node].first_child;
+        const NodeId parent = model_[node].parent;
+        if (model_[node].wd >= 0) {
+            // Of a deleted directory the kernel has removed the watch, or will when it is closed.
+            kernel_.remove_watch(model_[node].wd);
+            unwatched = true;
+        }
+        stamps_.erase(node);
+        files_.erase(node);
+        unwatched_.erase(node);
+        model_.remove(node);
+        if (node == top)
+            break;
+        node = parent;
+    }
+    if (!unwatched)
+        return;
+    // An inode that was watched here may be reached at another place.
+    for (const NodeRef ref : std::exchange(aliases_, {}))
+        if (model_.alive(ref) && std::exchange(model_[ref.id].alias, false))
+            doubtful_.push_back({ref, false});
+}
+
+// A root that was renamed is looked for beside its old place; its events keep the path that was
+// given. It is recognised by its watch.
+void TreeSource::find_renamed_root(NodeId node) {
+    const auto root = std::ranges::find_if(roots_, [&](const Root& r) { return r.node == node; });
+    std::string parent = root->access;
+    while (parent.size() > 1 && parent.ends_with('/'))
+        parent.pop_back();
+    const std::size_t slash = parent.rfind('/');
+    parent = slash == std::string::npos ? "." : parent.substr(0, std::max<std::size_t>(slash, 1));
+    const int directory = kernel_.open_directory(Kernel::no_directory, parent, true);
+    if (directory < 0)
+        return;
+    std::vector<DirectoryEntry> entries;
+    list(directory, entries);
+    kernel_.close_directory(directory);
+    for (const DirectoryEntry& entry : entries) {
+        if (entry.type != FileType::directory)
+            continue;
+        std::string path = parent;
+        append_name(path, entry.name);
+        const int wd = kernel_.add_watch(path, watch_mask() | IN::DONT_FOLLOW.bits());
+        if (wd == model_[node].wd) {
+            root->access = path;
+            return;
+        }
+        if (wd >= 0 && model_.watched_by(wd) == no_node)
+            kernel_.remove_watch(wd);
+    }
+}
+
+void TreeSource::access_path(NodeId node, std::string& result) const {
+    const NodeId top = model_.root_of(node);
+    for (const Root& root : roots_)
+        if (root.node == top) {
+            model_.path(node, result, &root.access);
+            return;
+        }
+    model_.path(node, result);
+}
+
+// Renames and removals are always listened for: the model needs them. IN_MASK_ADD makes watching a
+// directory again change nothing; without it the kernel sets the mask to 0 for a moment, and loses
+// what happens in it.
+std::uint32_t TreeSource::watch_mask() const {
+    const Mask asked = options_.mask & (IN::ALL_EVENTS | IN::EXCL_UNLINK);
+    return (asked | membership | IN::MOVE_SELF | IN::DELETE_SELF | IN::ONLYDIR | IN::MASK_ADD)
+        .bits();
+}
+
+std::uint32_t TreeSource::root_mask() const {
+    return watch_mask() | (options_.mask & IN::DONT_FOLLOW).bits();
+}
+
+}  // namespace inotify::detail

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Event: one thing that happened to a watched file or directory.
+#pragma once
+
+#include <inotify/export.hpp>
+#include <inotify/mask.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+#include <system_error>
+
+namespace inotify {
+inline namespace v0 {
+
+/// One event of the stream; it owns its strings, so it can be stored, moved and sent elsewhere.
+///
+/// Names are raw bytes, as the file system holds them; they are never decoded.
+struct Event {
+    /// The watch descriptor; -1 for IN_Q_OVERFLOW and for errors.
+    int wd = -1;
+    /// What happened: one event bit, with IN_ISDIR when the subject is a directory.
+    Mask mask = {};
+    /// Ties IN_MOVED_FROM to IN_MOVED_TO; otherwise 0.
+    std::uint32_t cookie = 0;
+    /// The watched file or directory, spelled as it was given (in a tree: the root as given and the
+    /// relative part behind it).
+    std::string path = {};
+    /// The entry inside `path`; empty when the event is about `path` itself.
+    std::string filename = {};
+    /// IN_MOVED_TO only: the full path it came from, when this stream saw the other half.
+    std::string moved_from = {};
+    /// Found by InotifyTree itself (a race, an overflow, the initial listing), not sent by the
+    /// kernel.
+    bool synthetic = false;
+    /// Set when `path` could not be watched; then `mask` is empty.
+    std::error_code error = {};
+
+    /// `path / filename`, or `path` when there is no file name.
+    [[nodiscard]] INOTIFY_EXPORT std::filesystem::path full_path() const;
+
+    /// True when the subject is a directory.
+    [[nodiscard]] bool is_dir() const noexcept { return mask.contains(IN::ISDIR); }
+
+    /// True when every member is equal.
+    friend bool operator==(const Event&, const Event&) = default;
+};
+
+/// Prints one readable line without its end; control characters and backslashes in names come as
+/// `\xHH`. Returns `out`.
+INOTIFY_EXPORT std::ostream& operator<<(std::ostream& out, const Event& event);
+
+}  // namespace v0
+}  // namespace inotify

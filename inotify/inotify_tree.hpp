@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+// InotifyTree: the same range over whole directory trees.
+#pragma once
+
+#include <inotify/inotify.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace inotify {
+
+namespace detail {
+class TreeSource;
+}
+
+inline namespace v0 {
+
+/// A depth without limit.
+inline constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+
+/// What an InotifyTree watches and reports.
+struct TreeOptions {
+    /// The events of files that are asked for. CREATE, DELETE, MOVED_FROM and MOVED_TO of
+    /// directories always come. IN::ONESHOT, IN::MASK_ADD and IN::MASK_CREATE are refused.
+    Mask mask = IN::ALL_EVENTS;
+    /// How long a cycle waits at most when nothing is queued.
+    Duration block_duration = std::chrono::seconds{1};
+    /// True for a path that shall be neither watched, nor descended into, nor reported. Called
+    /// with the full path, by the thread that uses the tree.
+    std::function<bool(std::string_view path)> exclude = {};
+    /// How far below a root directories are watched; 0: the root's own entries only.
+    std::size_t max_depth = unlimited;
+    /// Stay on the root's device, like `find -xdev`.
+    bool one_file_system = false;
+    /// Watch directories behind symbolic links too; each inode once, so loops end.
+    bool follow_symlinks = false;
+    /// First yield a synthetic CREATE for everything that is already there.
+    bool report_existing = false;
+    /// Remember file names too: the recovery from an overflow is then exact for files as well.
+    bool track_files = false;
+};
+
+/// Watches whole trees; everything else is as in Inotify.
+///
+/// Directories are added and removed automatically. A client that keeps a picture of the tree
+/// (CREATE and MOVED_TO add an entry, DELETE and MOVED_FROM remove it with all below it, a MOVED_TO
+/// with `moved_from` carries the subtree along) holds, at every empty value, the tree that is on
+/// disk. Events about a directory itself are told once, by its parent; for a root by itself.
+///
+/// A directory that cannot be watched (EACCES, ENOSPC, ...) comes once as an event with `error`,
+/// stays in coverage().unwatched and is tried again at idle, at most once a second.
+class INOTIFY_EXPORT InotifyTree : public Inotify {
+public:
+    /// Watches `root` and all below it, and returns when that is done. Throws std::system_error as
+    /// Inotify and add_watch() do when the instance cannot be made or `root` cannot be watched,
+    /// EINVAL for a mask that is refused.
+    explicit InotifyTree(const std::filesystem::path& root, TreeOptions options = {});
+
+    /// The same, with the two options that are used most.
+    InotifyTree(const std::filesystem::path& root, Mask mask,
+                Duration block_duration = std::chrono::seconds{1});
+
+    /// Several roots; where they overlap, a directory is watched under the root that came first.
+    explicit InotifyTree(std::span<const std::filesystem::path> roots, TreeOptions options = {});
+
+    /// The same for a braced list of roots.
+    template <std::size_t N>
+    explicit InotifyTree(const std::filesystem::path (&roots)[N], TreeOptions options = {})
+        : InotifyTree(std::span<const std::filesystem::path>(roots), std::move(options)) {}
+
+    /// Takes over the watches and the stream; ranges stay valid.
+    InotifyTree(InotifyTree&&) noexcept = default;
+    /// Closes this instance and takes over the other's; ranges of the other stay valid.
+    InotifyTree& operator=(InotifyTree&&) noexcept = default;
+    /// Closes the instance; the kernel removes its watches.
+    ~InotifyTree() override = default;
+
+    /// Adds a root, and returns when all below it is watched; nothing happens if it is a root
+    /// already. Throws as the constructor does.
+    void add_tree(const std::filesystem::path& root);
+
+    /// Removes a whole root, spelled as it was given; nothing more of it is yielded. Throws
+    /// std::system_error(EINVAL) if it is none.
+    void remove_tree(const std::filesystem::path& root);
+
+    /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
+    int add_watch(const std::filesystem::path&, Mask = {}) = delete;
+    /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
+    void remove_watch(const std::filesystem::path&) = delete;
+    /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
+    void remove_watch(int) = delete;
+
+    /// A directory that is not watched, and why.
+    struct Unwatched {
+        /// Its path.
+        std::string path;
+        /// Why watching it failed.
+        std::error_code error;
+    };
+    /// How much of the trees is watched.
+    struct Coverage {
+        /// The number of directories that are watched.
+        std::size_t watched = 0;
+        /// Those that are not.
+        std::vector<Unwatched> unwatched;
+    };
+    /// How much is watched now; exact at an empty value.
+    [[nodiscard]] Coverage coverage() const;
+
+protected:
+    /// For tests that put another kernel under the tree.
+    explicit InotifyTree(std::unique_ptr<detail::Stream> stream);
+
+private:
+    [[nodiscard]] detail::TreeSource& source() const noexcept;
+};
+
+}  // namespace v0
+}  // namespace inotify
