@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+// The promises of InotifyTree under every interleaving of short scripts, every lost record and
+// every fault, on the simulated kernel.
+#include "schedule.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <initializer_list>
+#include <iostream>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using test::Op;
+using test::Outcome;
+using test::Script;
+using test::Setup;
+
+#ifdef INOTIFY_TESTS_SANITIZED
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
+// What there is before a script: a directory with a file, an empty one, and a small tree outside.
+Setup make_setup(bool report_existing, bool track_files) {
+    Setup setup;
+    for (const char* path : {"/r", "/r/a", "/r/b", "/o", "/o/d", "/o/d/e"})
+        setup.world.mkdir(path);
+    for (const char* path : {"/r/a/f", "/o/d/f"})
+        setup.world.create(path);
+    setup.options.report_existing = report_existing;
+    setup.options.track_files = track_files;
+    return setup;
+}
+
+std::vector<Op> universe() {
+    std::vector<Op> ops;
+    const auto add = [&](std::string_view name, std::initializer_list<const char*> paths) {
+        for (const char* path : paths)
+            ops.push_back({name, path, ""});
+    };
+    const auto add_pairs = [&](std::string_view name,
+                               std::initializer_list<std::pair<const char*, const char*>> pairs) {
+        for (const auto& [a, b] : pairs)
+            ops.push_back({name, a, b});
+    };
+    add("mkdir", {"/r/c", "/r/a/c", "/r/b/c", "/r/c/d"});
+    add("rmdir", {"/r/a", "/r/b", "/r/c", "/r/a/c"});
+    add("create", {"/r/f", "/r/c/f", "/r/b/f"});
+    add("unlink", {"/r/f", "/r/a/f"});
+    add_pairs("rename", {{"/r/a", "/r/c"},
+                         {"/r/c", "/r/a"},
+                         {"/r/a", "/r/b"},
+                         {"/r/b", "/r/a"},
+                         {"/r/b", "/r/a/c"},
+                         {"/r/a/c", "/r/b"},
+                         {"/r/c", "/r/b/c"},
+                         {"/r/a", "/o/a"},
+                         {"/o/a", "/r/a"},
+                         {"/o/d", "/r/c"},
+                         {"/r/c", "/o/x"},
+                         {"/r/a/f", "/r/f"},
+                         {"/r/f", "/r/a/f"}});
+    add_pairs("exchange", {{"/r/a", "/r/b"},
+                           {"/r/a", "/r/c"},
+                           {"/r/a", "/o/d"},
+                           {"/r/a/f", "/r/f"},
+                           {"/r/a/f", "/r/b"}});
+    return ops;
+}
+
+// Calls `visit` with each script of `length` operations that all succeed.
+template <typename Visit>
+void for_each_script(const sim::World& start, std::size_t length, Visit visit) {
+    const std::vector<Op> ops = universe();
+    Script script;
+    const auto extend = [&](auto& self, const sim::World& world) -> bool {
+        if (script.size() == length)
+            return visit(script);
+        for (const Op& op : ops) {
+            sim::World next = world;
+            if (op.run(next) != 0)
+                continue;
+            script.push_back(op);
+            const bool go_on = self(self, next);
+            script.pop_back();
+            if (!go_on)
+                return false;
+        }
+        return true;
+    };
+    extend(extend, start);
+}
+
+struct Totals {
+    std::size_t scripts = 0;
+    std::size_t schedules = 0;
+    std::string failure;
+};
+
+// `lossy`: each operation in turn meets a full queue.
+Totals run_exhaustively(Setup setup, std::size_t length, bool lossy = false) {
+    Totals totals;
+    for_each_script(setup.world, length, [&](const Script& script) {
+        ++totals.scripts;
+        for (std::size_t lost = 0; lost < (lossy ? length : 1); ++lost) {
+            setup.script = script;
+            setup.script[lost].lossy = lossy;
+            totals.schedules += test::run_all(setup, totals.failure);
+            if (!totals.failure.empty())
+                return false;
+        }
+        return true;
+    });
+    return totals;
+}
+
+void report(std::string_view what, const Totals& totals) {
+    std::cout << what << ": " << totals.scripts << " scripts, " << totals.schedules
+              << " schedules, " << (totals.failure.empty() ? "no" : "A") << " divergence\n";
+    CHECK_MESSAGE(totals.failure.empty(), totals.failure);
+    CHECK(totals.schedules >= totals.scripts);
+}
+
+// The shortest script that still fails, by leaving out operations one at a time.
+template <typename Fails>
+Script shrink(Script script, Fails fails) {
+    for (std::size_t i = 0; i < script.size();) {
+        Script shorter = script;
+        shorter.erase(shorter.begin() + static_cast<std::ptrdiff_t>(i));
+        if (fails(shorter)) {
+            script = shorter;
+            i = 0;
+        } else {
+            ++i;
+        }
+    }
+    return script;
+}
+
+}  // namespace
+
+TEST_CASE("every interleaving of one and two operations keeps the promises") {
+    for (const bool report_existing : {true, false})
+        for (const bool track_files : {false, true})
+            for (const std::size_t length : {1U, 2U}) {
+                const std::string name = std::to_string(length) + " operations" +
+                                         (report_existing ? ", from the first call" : "") +
+                                         (track_files ? ", files tracked" : "");
+                report(name, run_exhaustively(make_setup(report_existing, track_files), length));
+            }
+}
+
+TEST_CASE("what is seen before its records are queued is neither lost nor told twice") {
+    for (const bool track_files : {false, true}) {
+        Setup setup = make_setup(true, track_files);
+        setup.two_steps = true;
+        report("1 operations in two steps, from the first call", run_exhaustively(setup, 1));
+        setup.options.report_existing = false;
+        for (const std::size_t length : {1U, 2U})
+            report(std::to_string(length) + " operations in two steps",
+                   run_exhaustively(setup, length));
+    }
+}
+
+TEST_CASE("every interleaving of three operations keeps the promises" * doctest::skip(sanitized)) {
+    report("3 operations", run_exhaustively(make_setup(false, false), 3));
+}
+
+TEST_CASE("whichever operation's records are lost, healing is exact") {
+    for (const bool report_existing : {true, false})
+        for (const std::size_t length : {1U, 2U})
+            report(std::to_string(length) + " operations, one lost",
+                   run_exhaustively(make_setup(report_existing, true), length, true));
+}
+
+TEST_CASE("long scripts keep the promises at sampled moments") {
+    const auto [first, last] = test::seeds(sanitized ? 2'000 : 20'000);
+    const std::vector<Op> ops = universe();
+    std::size_t operations = 0;
+    for (unsigned seed = first; seed <= last; ++seed) {
+        std::mt19937_64 random(seed);
+        const bool lossy = seed % 4 == 0;
+        Setup setup = make_setup(seed % 2 == 0, lossy || seed % 3 == 0);
+        if (seed % 5 == 0)
+            setup.world.unknown_types = true;
+        setup.two_steps = seed % 8 < 3;
+        if (seed % 7 == 0)
+            setup.world.counts_subdirectories = false;
+        sim::World world = setup.world;
+        for (std::size_t tries = 0; setup.script.size() < 12 && tries < 1000; ++tries) {
+            Op op = ops[random() % ops.size()];
+            if (op.run(world) != 0)
+                continue;
+            op.lossy = lossy && random() % 4 == 0;
+            setup.script.push_back(op);
+        }
+        operations += setup.script.size();
+        const auto run = [&](const Script& script, bool log) {
+            Setup shorter = setup;
+            shorter.script = script;
+            std::mt19937_64 moment(seed);
+            // Often several at once, often none for a while.
+            return test::run(
+                shorter,
+                [&](std::string_view, std::size_t left) -> std::size_t {
+                    return left == 0 || moment() % 6 != 0 ? 0 : 1 + moment() % left;
+                },
+                log);
+        };
+        if (run(setup.script, false).error.empty())
+            continue;
+        const Script shortest = shrink(
+            setup.script, [&](const Script& script) { return !run(script, false).error.empty(); });
+        const Outcome outcome = run(shortest, true);
+        FAIL("seed " << seed << ": " << outcome.error << "\n  script: " << test::to_string(shortest)
+                     << '\n'
+                     << outcome.log);
+    }
+    std::cout << "sampled: seeds " << first << " to " << last << ", " << operations
+              << " operations\n";
+}
+
+// ENOENT and ENOTDIR come by themselves, where they are true, in the interleavings.
+TEST_CASE("each kernel call may fail once, in every way, and the promises hold again afterwards") {
+    const auto errors = [](std::string_view call) -> std::vector<int> {
+        if (call == "read" || call == "wait")
+            return {EINTR};
+        if (call == "add_watch")
+            return {ENOSPC, EACCES, ENOMEM};
+        if (call == "open_directory")
+            return {EMFILE, ENFILE, EACCES, ENOMEM};
+        if (call == "list")
+            return {EIO, ENOMEM};
+        if (call == "stat")
+            return {ENOMEM};
+        return {};
+    };
+    std::size_t faults = 0;
+    for (const bool report_existing : {true, false})
+        for (const bool track_files : {false, true})
+            for (const std::size_t length : {1U, 2U}) {
+                Setup setup = make_setup(report_existing, track_files);
+                for_each_script(setup.world, length, [&](const Script& script) {
+                    setup.script = script;
+                    setup.world.unknown_types = faults % 2 == 0;
+                    bool reached = true;
+                    for (std::size_t position = 0; reached; ++position) {
+                        std::size_t ways = 1;
+                        for (std::size_t way = 0; way < ways; ++way) {
+                            std::size_t calls = 0;
+                            const auto fault = [&](std::string_view call) {
+                                if (calls++ != position)
+                                    return 0;
+                                const std::vector<int> kinds = errors(call);
+                                ways = kinds.size();
+                                return way < ways ? -kinds[way] : 0;
+                            };
+                            const auto never = [](std::string_view, std::size_t) {
+                                return std::size_t{0};
+                            };
+                            const Outcome outcome = test::run(setup, never, false, fault);
+                            reached = calls > position;
+                            faults += reached && way < ways ? 1 : 0;
+                            if (outcome.error.empty())
+                                continue;
+                            calls = 0;
+                            FAIL_CHECK(outcome.error << "\n  script: " << test::to_string(script)
+                                                     << ", fault at call " << position << '\n'
+                                                     << test::run(setup, never, true, fault).log);
+                            return false;
+                        }
+                    }
+                    return true;
+                });
+            }
+    std::cout << "faults: " << faults << " injected\n";
+    CHECK(faults > 0);
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// A client's picture of a tree, kept from events alone, that objects to any event it cannot apply.
+#pragma once
+
+#include <inotify/inotify_tree.hpp>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace test {
+
+/// What promise 1 to 6 of InotifyTree say, from the client's side.
+class Picture {
+public:
+    /// Full path → whether it is a directory; the root itself is not an entry.
+    using Entries = std::map<std::string, bool>;
+
+    explicit Picture(std::string root, Entries entries = {})
+        : root_(std::move(root)), entries_(std::move(entries)) {}
+
+    [[nodiscard]] const Entries& entries() const { return entries_; }
+
+    /// Applies one event as far as it can be; returns what is wrong with it, or nothing.
+    std::string apply(const inotify::Event& event) {
+        namespace IN = inotify::IN;
+        if (event.mask.intersects(IN::Q_OVERFLOW))
+            return event.wd == -1 ? "" : "an overflow with a watch descriptor";
+        const bool is_dir = event.is_dir();
+        if (event.path != root_) {
+            const auto directory = entries_.find(event.path);
+            if (directory == entries_.end())
+                return "an event in a directory that was not announced";
+            if (!directory->second)
+                return "an event in what is no directory";
+        }
+        if (event.error || event.filename.empty())
+            return "";
+        const std::string path = event.full_path().native();
+        const auto held = entries_.find(path);
+        const bool known = held != entries_.end();
+        if (event.mask.intersects(IN::CREATE | IN::MOVED_TO)) {
+            const bool replaces_file = event.mask.intersects(IN::MOVED_TO) && !is_dir;
+            const bool twice = known && !(replaces_file && !held->second);
+            entries_.insert_or_assign(path, is_dir);
+            const std::string wrong = event.moved_from.empty() ? "" : carry(event, path);
+            return twice ? "announced twice" : wrong;
+        }
+        if (!known)
+            return "an event about an entry that was not announced";
+        if (held->second != is_dir)
+            return "a file taken for a directory, or the other way round";
+        if (event.mask.intersects(IN::DELETE | IN::MOVED_FROM))
+            remove(path, event.mask.intersects(IN::MOVED_FROM) ? event.cookie : 0);
+        return "";
+    }
+
+    /// Drops all that is below a directory.
+    void forget(const std::string& path) {
+        std::erase_if(entries_,
+                      [&](const auto& entry) { return entry.first.starts_with(path + '/'); });
+    }
+
+private:
+    void remove(const std::string& path, std::uint32_t cookie) {
+        Entries gone;
+        const auto below = entries_.lower_bound(path + '/');
+        auto end = below;
+        while (end != entries_.end() && end->first.starts_with(path + '/'))
+            ++end;
+        for (auto i = below; i != end; ++i)
+            gone.emplace(i->first.substr(path.size()), i->second);
+        entries_.erase(below, end);
+        const auto entry = entries_.find(path);
+        gone.emplace("", entry->second);
+        entries_.erase(entry);
+        if (cookie != 0)
+            moved_.insert_or_assign(cookie, std::pair(path, std::move(gone)));
+    }
+
+    std::string carry(const inotify::Event& event, const std::string& to) {
+        const auto moved = moved_.find(event.cookie);
+        if (moved == moved_.end() || moved->second.first != event.moved_from)
+            return "moved_from names what did not leave";
+        const Entries& entries = moved->second.second;
+        if (entries.at("") != event.is_dir())
+            return "moved_from names something of another type";
+        for (const auto& [name, directory] : entries)
+            entries_.insert_or_assign(to + name, directory);
+        moved_.erase(moved);
+        return "";
+    }
+
+    std::string root_;
+    Entries entries_;
+    std::map<std::uint32_t, std::pair<std::string, Entries>> moved_;  // by cookie
+};
+
+}  // namespace test

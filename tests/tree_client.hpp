@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// What the tests of trees on the real kernel share: options, and a client that keeps a picture.
+#pragma once
+
+#include "picture.hpp"
+#include "support.hpp"
+
+#include <inotify/inotify_tree.hpp>
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace test {
+
+/// What makes, removes and renames entries.
+inline constexpr inotify::Mask names =
+    inotify::IN::CREATE | inotify::IN::DELETE | inotify::IN::MOVE;
+
+/// Options that ask for `mask` and never wait.
+inline inotify::TreeOptions asking(inotify::Mask mask, bool track_files = false) {
+    inotify::TreeOptions options;
+    options.mask = mask;
+    options.block_duration = inotify::Duration::zero();
+    options.track_files = track_files;
+    return options;
+}
+
+inline Picture::Entries on_disk(const fs::path& root) {
+    Picture::Entries entries;
+    for (const auto& entry : fs::recursive_directory_iterator(root))
+        entries.emplace(entry.path().native(), entry.is_directory() && !entry.is_symlink());
+    return entries;
+}
+
+/// A tree and the picture that its client keeps of it.
+struct Client {
+    explicit Client(const fs::path& path, inotify::TreeOptions options = {})
+        : root(path), picture(path.native(), on_disk(path)), tree(path, std::move(options)) {
+        tree.set_block_duration(inotify::Duration::zero());
+    }
+
+    /// All events up to the empty value, each applied to the picture.
+    std::vector<inotify::Event> cycle() {
+        auto events = drain(tree);
+        for (const inotify::Event& event : events) {
+            overflowed = overflowed || event.mask == inotify::IN::Q_OVERFLOW;
+            if (const std::string wrong = picture.apply(event); !wrong.empty())
+                FAIL_CHECK(wrong << ": " << event);
+        }
+        return events;
+    }
+
+    /// The picture is the disk, and a file made in any directory is told once, at its path.
+    void check() {
+        cycle();
+        CAPTURE(overflowed);
+        const auto disk = on_disk(root);
+        for (const auto& [path, is_directory] : disk)
+            CHECK_MESSAGE(picture.entries().contains(path), "not told: " << path);
+        for (const auto& [path, is_directory] : picture.entries())
+            CHECK_MESSAGE(disk.contains(path), "not told to be gone: " << path);
+        std::multiset<std::string> made{(root / "probe").native()};
+        for (const auto& [path, is_directory] : disk)
+            if (is_directory)
+                made.insert(path + "/probe");
+        CHECK(tree.watches().size() == made.size());
+        CHECK(tree.coverage().watched == made.size());
+        for (const auto& path : made)
+            touch(path);
+        std::multiset<std::string> told;
+        for (const inotify::Event& event : cycle())
+            if (event.mask == inotify::IN::CREATE)
+                told.insert(event.full_path().native());
+        CHECK(told == made);
+        for (const auto& path : made)
+            fs::remove(path);
+        cycle();
+    }
+
+    fs::path root;
+    Picture picture;
+    inotify::InotifyTree tree;
+    bool overflowed = false;
+};
+
+}  // namespace test
