@@ -41,8 +41,9 @@ public:
         const auto held = entries_.find(path);
         const bool known = held != entries_.end();
         if (event.mask.intersects(IN::CREATE | IN::MOVED_TO)) {
-            const bool replaces_file = event.mask.intersects(IN::MOVED_TO) && !is_dir;
-            const bool twice = known && !(replaces_file && !held->second);
+            // What moves replaces a file: one that it is renamed over, or changes places with.
+            const bool replaces = event.mask.intersects(IN::MOVED_TO) && known && !held->second;
+            const bool twice = known && !replaces;
             entries_.insert_or_assign(path, is_dir);
             const std::string wrong = event.moved_from.empty() ? "" : carry(event, path);
             return twice ? "announced twice" : wrong;
