@@ -42,6 +42,7 @@ public:
     int list(int directory, std::vector<inotify::detail::DirectoryEntry>& entries) override {
         return inner_->list(directory, entries);
     }
+    void await_changes(int directory) override { inner_->await_changes(directory); }
     int stat(int directory, const std::string& name, bool follow_symlink,
              inotify::detail::Stat& stat) override {
         return inner_->stat(directory, name, follow_symlink, stat);

@@ -160,15 +160,17 @@ TEST_CASE("every interleaving of one and two operations keeps the promises") {
 }
 
 TEST_CASE("what is seen before its records are queued is neither lost nor told twice") {
-    for (const bool track_files : {false, true}) {
-        Setup setup = make_setup(true, track_files);
-        setup.two_steps = true;
-        report("1 operations in two steps, from the first call", run_exhaustively(setup, 1));
-        setup.options.report_existing = false;
-        for (const std::size_t length : {1U, 2U})
-            report(std::to_string(length) + " operations in two steps",
-                   run_exhaustively(setup, length));
-    }
+    for (const bool track_files : {false, true})
+        for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U}) {
+            Setup setup = make_setup(true, track_files);
+            setup.split = split;
+            const std::string name = " operations, split behind " + std::to_string(split) +
+                                     " records" + (track_files ? ", files tracked" : "");
+            report("1" + name + ", from the first call", run_exhaustively(setup, 1));
+            setup.options.report_existing = false;
+            for (const std::size_t length : {1U, 2U})
+                report(std::to_string(length) + name, run_exhaustively(setup, length));
+        }
 }
 
 TEST_CASE("every interleaving of three operations keeps the promises" * doctest::skip(sanitized)) {
@@ -192,7 +194,8 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
         Setup setup = make_setup(seed % 2 == 0, lossy || seed % 3 == 0);
         if (seed % 5 == 0)
             setup.world.unknown_types = true;
-        setup.two_steps = seed % 8 < 3;
+        if (seed % 8 < 3)
+            setup.split = random() % 6;
         if (seed % 7 == 0)
             setup.world.counts_subdirectories = false;
         sim::World world = setup.world;
@@ -212,7 +215,7 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
             return test::run(
                 shorter,
                 [&](std::string_view, std::size_t left) -> std::size_t {
-                    return left == 0 || moment() % 6 != 0 ? 0 : 1 + moment() % left;
+                    return moment() % 6 != 0 ? 0 : 1 + moment() % left;
                 },
                 log);
         };

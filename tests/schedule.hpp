@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -69,7 +70,9 @@ struct Setup {
     std::string root = "/r";
     Script script;
     inotify::TreeOptions options;
-    bool two_steps = false;  // an operation's records are queued a moment after its change is seen
+    // When it is set, an operation's change is seen, and so many of its records are queued, a
+    // moment before the others are.
+    std::optional<std::size_t> split = {};
 };
 
 /// At which kernel calls how many operations happen.
@@ -141,19 +144,28 @@ inline Outcome run(const Setup& setup,
             return;
         }
         const Op& op = setup.script[done++];
-        under_way = setup.two_steps && !op.lossy;
-        if (under_way)
-            world.begin_operation();
+        if (setup.split && !op.lossy)
+            world.begin_operation(*setup.split);
         const int result = op.run(world);
-        world.end_operation();
+        under_way = world.end_operation();
         if (log)
             text << "    " << to_string(Script{op}) << " = " << result << '\n';
     };
-    const auto left = [&] {
-        std::size_t steps = under_way ? 1 : 0;
-        for (std::size_t i = done; i < setup.script.size(); ++i)
-            steps += setup.two_steps && !setup.script[i].lossy ? 2 : 1;
-        return steps;
+    // The steps that are certain to be left; in how many an operation is split shows when it runs.
+    const auto left = [&]() -> std::size_t {
+        if (under_way)
+            return 1;
+        const std::size_t ops = setup.script.size() - done;
+        return setup.split ? std::min<std::size_t>(ops, 1) : ops;
+    };
+    const auto happen = [&](std::string_view call) {
+        for (std::size_t most = left(); most > 0; most = left()) {
+            const std::size_t steps = moment(call, most);
+            for (std::size_t n = steps; n > 0; --n)
+                act();
+            if (steps < most)
+                break;
+        }
     };
     const bool reports = setup.options.report_existing;
     bool made = reports;
@@ -161,8 +173,8 @@ inline Outcome run(const Setup& setup,
     world.before_call = [&](std::string_view call) {
         if (++calls > 20'000)
             throw std::runtime_error("it does not end");
-        for (std::size_t n = made ? moment(call, left()) : 0; n > 0; --n)
-            act();
+        if (made)
+            happen(call);
         const int result = fault ? fault(call) : 0;
         if (log)
             text << "  " << call << (result < 0 ? " fails" : "") << '\n';
@@ -256,12 +268,7 @@ inline Outcome run(const Setup& setup,
 /// Runs one plan.
 inline Outcome run(const Setup& setup, Plan& plan, bool log = false) {
     plan.restart();
-    return run(
-        setup,
-        [&](std::string_view, std::size_t left) {
-            return left == 0 ? std::size_t{0} : plan.choose(left);
-        },
-        log);
+    return run(setup, [&](std::string_view, std::size_t left) { return plan.choose(left); }, log);
 }
 
 /// Every plan of the setup; stops at the first failure, which `outcome` then holds.

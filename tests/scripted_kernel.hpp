@@ -119,6 +119,7 @@ public:
     int open_directory(int, const std::string&, bool) override { return -ENOSYS; }
     void close_directory(int) noexcept override {}
     int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
+    void await_changes(int) override {}
     int stat(int, const std::string&, bool, inotify::detail::Stat&) override { return -ENOSYS; }
 
     long limit(const std::string&) override { return limit_value; }

@@ -154,10 +154,7 @@ public:
         if (handle == nullptr)
             return -EBADF;
         const Inode& inode = world_.inodes_[handle->inode];
-        if (std::any_of(world_.held_.begin(), world_.held_.end(), [&](const Held& held) {
-                return held.watched == handle->inode && !held.name.empty();
-            }))
-            world_.finish_operation();
+        world_.unlock(handle->inode);
         if (inode.removed)
             return -ENOENT;
         const Place place = world_.place_of(*handle);
@@ -174,17 +171,32 @@ public:
         return 0;
     }
 
+    void await_changes(int directory) override {
+        begin("await_changes");
+        const Handle* handle = find_handle(directory);
+        if (handle == nullptr)
+            return;
+        world_.unlock(handle->inode);
+        if (!world_.inodes_[handle->inode].removed)
+            world_.send_use(world_.place_of(*handle), IN_ACCESS);
+    }
+
     int stat(int directory, const std::string& name, bool follow_symlink, Stat& result) override {
         if (const int fault = begin("stat"); fault < 0)
             return fault;
-        const Handle* handle = find_handle(directory);
-        if (handle == nullptr)
-            return -EBADF;
-        Id id = handle->inode;
+        Place start;
+        start.inode = root_inode;
+        if (directory != no_directory) {
+            const Handle* handle = find_handle(directory);
+            if (handle == nullptr)
+                return -EBADF;
+            start = world_.place_of(*handle);
+        }
+        Id id = start.inode;
         if (!name.empty()) {
             Place place;
             const Last last = follow_symlink ? Last::follow : Last::keep;
-            const int error = world_.walk(world_.place_of(*handle), name, last, place);
+            const int error = world_.walk(start, name, last, place);
             if (error < 0 || place.inode == 0)
                 return error < 0 ? error : -ENOENT;
             id = place.inode;
@@ -194,7 +206,7 @@ public:
         result.device = inode.device;
         result.leaf = inode.type == FileType::directory && inode.links == 2 &&
                       world_.counts_subdirectories &&
-                      inode.device == world_.inodes_[handle->inode].device;
+                      inode.device == world_.inodes_[start.inode].device;
         return 0;
     }
 
@@ -851,10 +863,21 @@ void World::detach(Id id, Id directory, const std::string& name) {
     --inodes_[directory].links;
 }
 
+// Whether a record is kept back. One that nobody hears does not count.
+bool World::is_held(Id watched) {
+    if (!held_from_ || *held_from_ == 0)
+        return held_from_.has_value();
+    if (std::any_of(
+            attached_.instances.begin(), attached_.instances.end(),
+            [&](const Instance* instance) { return instance->descriptor_of(watched) != 0; }))
+        --*held_from_;
+    return false;
+}
+
 // To the watches on one inode.
 void World::send(Id watched, std::uint32_t mask, std::string_view name, std::uint32_t cookie,
                  bool unlinked) {
-    if (holding_) {
+    if (is_held(watched)) {
         held_.push_back({watched, mask, std::string(name), cookie, unlinked});
         return;
     }
@@ -905,12 +928,20 @@ void World::send_deleted(Id id) {
 
 // The kernel removes the watches of an inode that ends.
 void World::forget(Id id) {
-    if (holding_) {
+    if (is_held(id)) {
         held_.push_back({.watched = id});
         return;
     }
     for (Instance* instance : attached_.instances)
         instance->forget(id);
+}
+
+// What has a directory locked ends first.
+void World::unlock(Id directory) {
+    if (std::any_of(held_.begin(), held_.end(), [&](const Held& held) {
+            return held.watched == directory && !held.name.empty();
+        }))
+        finish_operation();
 }
 
 void World::finish_operation() {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,11 +48,15 @@ public:
     int chmod(std::string_view path);
     int list(std::string_view path);  // opendir, readdir until the end, closedir
 
-    /// Between these two what an operation changes is on the disk, but its records are not queued:
-    /// a system call does both, one after the other, and others can look in between. It keeps its
-    /// directories locked, so that listing one of them finishes it first.
-    void begin_operation() { holding_ = true; }
-    void end_operation() { holding_ = false; }
+    /// Between these two what an operation changes is on the disk, but only its first records are
+    /// queued: a system call does one after the other, and others can look and read in between. It
+    /// keeps its directories locked, so that listing one of them finishes it first.
+    void begin_operation(std::size_t first_records) { held_from_ = first_records; }
+    /// True when there are records that were kept back.
+    bool end_operation() {
+        held_from_.reset();
+        return !held_.empty();
+    }
     /// Queues the records that were kept back.
     void finish_operation();
 
@@ -173,6 +178,8 @@ private:
     int set_denied(std::string_view path, bool denied);
     void add_mount(const Place& target, Id root);
 
+    bool is_held(Id watched);
+    void unlock(Id directory);
     void send(Id watched, std::uint32_t mask, std::string_view name = {}, std::uint32_t cookie = 0,
               bool unlinked = false);
     void send_name(Id directory, std::uint32_t mask, const std::string& name, Id inode,
@@ -190,7 +197,7 @@ private:
     std::vector<Mount> mounts_;
     std::uint32_t last_device_ = 0;
     std::uint32_t last_cookie_ = 0;
-    bool holding_ = false;
+    std::optional<std::size_t> held_from_;  // so many records are still to be queued at once
     std::vector<Held> held_;
     Attached attached_;
 };

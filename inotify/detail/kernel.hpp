@@ -72,7 +72,12 @@ public:
     /// getdents64(2): replaces `entries` by all but "." and "..".
     virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
 
-    /// fstatat(2) of the entry `name`; of the directory itself when `name` is empty.
+    /// One getdents64(2), which waits for the system calls that are changing the directory's
+    /// entries.
+    virtual void await_changes(int directory) = 0;
+
+    /// fstatat(2) of the entry `name`, or of a path without an open directory; of the directory
+    /// itself when `name` is empty.
     virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
 
     /// The time, for what is tried again later.

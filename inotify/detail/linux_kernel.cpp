@@ -179,6 +179,12 @@ public:
         }
     }
 
+    // Even when nothing fits into the buffer the directory's lock is taken first.
+    void await_changes(int directory) override {
+        std::array<char, 32> entries;
+        ::syscall(SYS_getdents64, directory, entries.data(), entries.size());
+    }
+
     int stat(int directory, const std::string& name, bool follow_symlink, Stat& result) override {
         struct stat status;
         const int flags = name.empty() ? AT_EMPTY_PATH : (follow_symlink ? 0 : AT_SYMLINK_NOFOLLOW);

@@ -5,16 +5,10 @@
 #include <inotify/detail/error.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <stdexcept>
 
 namespace inotify::detail {
 namespace {
-
-// A rename and its reversal by RENAME_EXCHANGE are queued by one system call, under the locks of
-// both directories; only other directories' records come between. A longer search would cost more
-// than the look at the disk that is made when this one ends too early.
-constexpr int exchange_search = 256;
 
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
@@ -222,6 +216,7 @@ void TreeSource::handle_created(NodeId node, const Half& half) {
     } else if (at_depth_limit(node)) {
         tell_record(node, half);
     } else if (held == no_node) {
+        vacate(node, half.name, true);
         model_.add(node, half.name);
         tell_record(node, half);
         look_soon(node, {half.name});
@@ -252,7 +247,7 @@ void TreeSource::arrive(NodeId node, const Half& half) {
             tell_record(node, back);
         leave(node, half.name);
     }
-    vacate(node, half.name);
+    vacate(node, half.name, half.is_dir());
     tell_record(node, half);
     if (!half.is_dir()) {
         if (options_.track_files)
@@ -265,24 +260,32 @@ void TreeSource::arrive(NodeId node, const Half& half) {
     }
 }
 
-// What is at a name is replaced by what arrives there; the kernel does not say that it goes.
-void TreeSource::vacate(NodeId node, std::string_view name) {
+// What is at a name is replaced by what arrives there; the kernel does not say that it goes, or
+// that has been lost. Only of a file that moves over a file nothing is told.
+void TreeSource::vacate(NodeId node, const std::string& name, bool for_directory) {
     const NodeId held = model_.child(node, name);
-    if (held == no_node)
+    const bool file = for_directory && options_.track_files && files_[node].erase(name) != 0;
+    if (held == no_node && !file)
         return;
-    const Mask type = model_[held].symlink ? Mask() : IN::ISDIR;
-    tell(node, IN::DELETE | type, name).synthetic = true;
-    remove_subtree(held);
+    const Mask type = file || model_[held].symlink ? Mask() : IN::ISDIR;
+    if (wanted(IN::DELETE | type))
+        tell(node, IN::DELETE | type, name).synthetic = true;
+    if (held != no_node)
+        remove_subtree(held);
 }
 
 void TreeSource::handle_moved_from(NodeId node, const Half& from) {
+    last_left_ = from;
     if (excluded(node, from.name) || !is_told(node, from))
         return;
-    const NodeId held = model_.child(node, from.name);
-    if (held != no_node && !from.is_dir() && !model_[held].symlink)
-        return;  // a file that left a name by an exchange whose other half has been told
     Half to;
-    const bool found = find_moved_to(from.cookie, to);
+    bool found = find_moved_to(from.cookie, to);
+    if (!found) {
+        Half next;
+        Position at = from.position + from.size;
+        next_change(at, from.wd, from.wd, next);
+        found = find_moved_to(from.cookie, to);
+    }
     if (!found && from.is_dir() && overflow_ahead_)
         return;  // its other half may have been dropped; healing will see where it is
     const NodeId target = found ? model_.watched_by(to.wd) : no_node;
@@ -306,7 +309,6 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
         exchange(from_dir, from, to_dir, to, back_from, back_to);
         return;
     }
-    const bool over_directory = to.is_dir() && model_.child(to_dir, to.name) != no_node;
     tell_record(from_dir, from);
     if (!can_carry(from_dir, from, to_dir)) {
         const NodeRef target = model_.ref(to_dir);
@@ -318,10 +320,8 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
     std::string moved_from;
     tell_entry_path(from_dir, from.name, moved_from);
     const NodeId node = take_out(from_dir, from.name);
-    vacate(to_dir, to.name);
+    vacate(to_dir, to.name, to.is_dir());
     carry(node, to_dir, to, moved_from);
-    check_reversal(from_dir, from, to_dir, to);
-    last_rename_ = {model_.ref(from_dir), model_.ref(to_dir), from.name, to.name, over_directory};
 }
 
 // RENAME_EXCHANGE: told so that a client which applies the events in order ends with both.
@@ -416,7 +416,6 @@ void TreeSource::leave(NodeId directory, const std::string& name) {
 void TreeSource::handle_overflow() {
     write_event(out_.push(), -1, IN::Q_OVERFLOW, 0, {}, {});
     overflow_ahead_ = false;
-    last_rename_.reset();
     for (const Root& root : roots_)
         list_soon(root.node, {.deep = true, .decides = true});
 }
@@ -449,28 +448,49 @@ bool TreeSource::find_moved_to(std::uint32_t cookie, Half& to) {
         return false;
     queue_.peek(found->second, record);
     to = half_at(found->second, record);
-    moved_to_.erase(found);
     return (to.mask & IN::MOVED_TO.bits()) != 0;
 }
 
 // The next record from `at` on that changes what one of two directories holds; `at` goes behind it.
+// With it, or with none, all that was queued by the system call of the record before `at` is seen:
+// both directories are locked as long as it lasts.
 bool TreeSource::next_change(Position& at, int wd_a, int wd_b, Half& half) {
-    Record record;
-    for (int i = 0; i != exchange_search && queue_.peek(at, record); ++i) {
-        const Position here = at;
-        if ((record.mask & IN::Q_OVERFLOW.bits()) != 0)
-            return false;  // what was next has been dropped
-        at += record.size;
-        if ((record.wd == wd_a || record.wd == wd_b) && (record.mask & membership.bits()) != 0) {
-            half = half_at(here, record);
-            return true;
+    for (bool ended = false;; ended = true) {
+        Record record;
+        while (queue_.peek(at, record)) {
+            const Position here = at;
+            if ((record.mask & IN::Q_OVERFLOW.bits()) != 0)
+                return false;  // what was next has been dropped
+            at += record.size;
+            if ((record.wd == wd_a || record.wd == wd_b) &&
+                (record.mask & membership.bits()) != 0) {
+                half = half_at(here, record);
+                return true;
+            }
         }
+        if (ended)
+            return false;
+        if (!await_changes(model_.watched_by(wd_a)))
+            await_changes(model_.watched_by(wd_b));
+        at = std::max(at, queue_.position());
     }
-    return false;
+}
+
+// Waits until the system calls that are changing a directory have queued all their records.
+bool TreeSource::await_changes(NodeId node) {
+    const Position since = queue_.end();
+    forget_heard();
+    const int directory = open_or_list_later(node);
+    if (directory >= 0) {
+        kernel_.await_changes(directory);
+        kernel_.close_directory(directory);
+    }
+    settle(since);
+    return directory >= 0;
 }
 
 // Finds the second pair of halves of what may be an exchange: in the records of the two directories
-// it follows the first at once, since both are locked for the whole system call.
+// it follows the first at once.
 bool TreeSource::find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to) {
     Position at = to.position + to.size;
     return next_change(at, from.wd, to.wd, back_from) &&
@@ -480,8 +500,8 @@ bool TreeSource::find_exchange(const Half& from, const Half& to, Half& back_from
            back_to.name == from.name && back_to.cookie == back_from.cookie;
 }
 
-// Renaming there and back leaves the same two pairs as an exchange does. What differs is which
-// directory says MOVE_SELF at the end, and for files whether both names are still there.
+// Renaming there and back leaves the same two pairs as an exchange does. What differs is whether
+// one directory says MOVE_SELF twice, or two do; and for files whether both names are still there.
 bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
                              const Half& back_from, const Half& back_to) {
     if (from.is_dir() != back_from.is_dir())
@@ -491,42 +511,61 @@ bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, c
         return exists_at(after, to_dir, to.name);
     const NodeId first = model_.child(from_dir, from.name);
     const NodeId second = model_.child(to_dir, to.name);
-    const int first_wd = first == no_node ? -1 : model_[first].wd;
-    const int second_wd = second == no_node ? -1 : model_[second].wd;
-    if (first_wd >= 0) {
-        bool moved_again = false;
-        bool unlocked = false;
+    const auto wd_of = [&](NodeId node) { return node == no_node ? -1 : model_[node].wd; };
+    const int first_wd = wd_of(first);
+    const int second_wd = wd_of(second);
+    // Which of the two says that it has moved, up to the next change or `end`; -1: none.
+    const auto mover = [&](Position at, Position end) {
         Record record;
-        Position at = after;
-        for (int i = 0; i != exchange_search && !unlocked && queue_.peek(at, record); ++i) {
-            at += record.size;
+        for (at = std::max(at, queue_.position()); at < end && queue_.peek(at, record);
+             at += record.size) {
             const Mask mask = record.mask;
-            if (mask.intersects(IN::MOVE_SELF)) {
-                if (record.wd == second_wd)
-                    return true;
-                moved_again |= record.wd == first_wd;
-                if (moved_again && second_wd >= 0)
-                    return false;
-            }
-            unlocked = mask.intersects(membership) && (record.wd == from.wd || record.wd == to.wd);
+            if (mask.intersects(IN::MOVE_SELF) && (record.wd == first_wd || record.wd == second_wd))
+                return record.wd;
+            if (mask.intersects(membership) && (record.wd == from.wd || record.wd == to.wd))
+                break;
         }
-        doubt(first);
+        return -1;
+    };
+    const int there = mover(to.position + to.size, back_from.position);
+    const int back = mover(after, not_listed);
+    if (there != first_wd || back < 0) {  // the model may have another directory there
+        if (first != no_node)
+            doubt(first);
         if (second != no_node)
             doubt(second);
-        if (second_wd < 0 && !moved_again)
-            return true;  // the other one, which is not watched, has said it
     }
-    return exists_at(after, to_dir, to.name);
+    if (there < 0 && back < 0)
+        return exists_at(after, to_dir, to.name);
+    return there != back;
 }
 
-// Whether an arrival is half of an exchange with a directory that is not watched: then what was
-// there leaves with the next record, and yet the name stays. Of two directories a look tells.
+// Whether an arrival is half of an exchange whose other half is not told: then what was there
+// leaves with the next record, and yet the name stays. Of two directories a look tells.
 bool TreeSource::is_swapped(const Half& to, Half& back) {
     Position at = to.position + to.size;
-    return next_change(at, to.wd, to.wd, back) && (back.mask & IN::MOVED_FROM.bits()) != 0 &&
-           back.name == to.name &&
-           (to.is_dir() != back.is_dir() ||
-            (!to.is_dir() && exists_at(at, model_.watched_by(to.wd), to.name)));
+    if (!next_change(at, to.wd, to.wd, back) || (back.mask & IN::MOVED_FROM.bits()) == 0 ||
+        back.name != to.name)
+        return false;
+    if (to.is_dir() || back.is_dir())
+        return to.is_dir() != back.is_dir();
+    Half gone;
+    if (last_left_.cookie == to.cookie &&
+        !(find_moved_to(back.cookie, gone) && gone.wd == last_left_.wd &&
+          gone.name == last_left_.name))
+        return false;  // in an exchange it goes where the other came from
+    return exists_at(at, model_.watched_by(to.wd), to.name);
+}
+
+// Opens a directory to settle a doubt; when it cannot be reached, listing it later does that.
+int TreeSource::open_or_list_later(NodeId node) {
+    const int directory = open_in_place(node);
+    if (directory < 0)
+        defer({.node = model_.ref(node),
+               .names = {},
+               .mode = {.deep = true, .decides = true},
+               .relist = true});
+    return directory;
 }
 
 // Whether the entry exists at `position`: the first later record about it tells, or else the disk.
@@ -557,32 +596,21 @@ bool TreeSource::exists_at(Position position, NodeId node, const std::string& na
             return on_disk;
         const Position since = queue_.end();
         forget_heard();
-        if (const int directory = open_in_place(node); directory >= 0) {
-            Stat stat;
-            on_disk = kernel_.stat(directory, name, false, stat) == 0;
+        const int directory = open_or_list_later(node);
+        Stat stat;
+        int error = directory;
+        if (directory >= 0) {
+            error = kernel_.stat(directory, name, false, stat);
+            kernel_.await_changes(directory);
             kernel_.close_directory(directory);
         }
+        if (error < 0 && !is_absent(-error)) {  // short of memory or descriptors: the other way
+            append_name(entry_path_, name);
+            error = kernel_.stat(Kernel::no_directory, entry_path_, false, stat);
+        }
+        on_disk = error == 0;
         settle(since);
         position = std::max(position, queue_.position());
-    }
-}
-
-// The second pair of an exchange may have been queued only after the first was told as a rename;
-// then it looks like renaming back.
-void TreeSource::check_reversal(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to) {
-    if (!last_rename_ || !model_.alive(last_rename_->from) || !model_.alive(last_rename_->to) ||
-        last_rename_->from.id != to_dir || last_rename_->to.id != from_dir ||
-        last_rename_->from_name != to.name || last_rename_->to_name != from.name)
-        return;
-    if (from.is_dir()) {
-        if (last_rename_->over_directory) {
-            look_soon(from_dir, {from.name});
-            look_soon(to_dir, {to.name}, {.decides = true});
-        }
-    } else if (exists_at(queue_.position(), from_dir, from.name)) {
-        if (options_.track_files)
-            files_[from_dir].insert(from.name);
-        tell_file(from_dir, {from.name, FileType::other}, Announce::fresh);
     }
 }
 

@@ -10,12 +10,12 @@
 #include <inotify/detail/tree_model.hpp>
 #include <inotify/inotify_tree.hpp>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <limits>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,6 +25,11 @@
 #include <vector>
 
 namespace inotify::detail {
+
+/// What a look says when there is no directory, or not the one that was expected.
+inline bool is_absent(int error) {
+    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE;
+}
 
 /// How what a look finds is told: not at all, as what was there before, or as what is new.
 enum class Announce : std::uint8_t { nothing, existing, fresh };
@@ -112,14 +117,6 @@ private:
         std::string access;  // where it is now; differs from its name once it was renamed
     };
 
-    struct Rename {
-        NodeRef from;
-        NodeRef to;
-        std::string from_name;
-        std::string to_name;
-        bool over_directory = false;
-    };
-
     // Records.
     bool handle(const Record& record, Event& event);
     void handle_own(NodeId node, const Half& half);
@@ -129,7 +126,7 @@ private:
     void handle_moved_from(NodeId node, const Half& from);
     void handle_overflow();
     void arrive(NodeId node, const Half& half);
-    void vacate(NodeId node, std::string_view name);
+    void vacate(NodeId node, const std::string& name, bool for_directory = false);
     void rename(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to);
     void exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
                   const Half& back_from, const Half& back_to);
@@ -143,12 +140,13 @@ private:
     [[nodiscard]] static Half half_at(Position position, const Record& record);
     bool find_moved_to(std::uint32_t cookie, Half& to);
     bool next_change(Position& at, int wd_a, int wd_b, Half& half);
+    bool await_changes(NodeId node);
+    int open_or_list_later(NodeId node);
     bool find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to);
     bool is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
                      const Half& back_from, const Half& back_to);
     bool is_swapped(const Half& to, Half& back);
     bool exists_at(Position position, NodeId node, const std::string& name);
-    void check_reversal(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to);
 
     // The walk.
     bool work();
@@ -189,6 +187,7 @@ private:
     void erase_own_noise(Position since, Position until);
     bool changed_between(Position since, Position until, int wd, std::string_view name);
     bool moved_between(Position since, Position until);
+    Position before_exchange(int wd, Position since, Position until);
     void stamp(NodeId node, Position Stamp::* what, Position since);
     void stamp_name(NodeId node, const std::string& name, Position since);
     void displace(NodeId node);
@@ -248,7 +247,7 @@ private:
     std::unordered_map<std::uint32_t, Position> moved_to_;  // by cookie, up to indexed_
     Position indexed_ = 0;
     bool overflow_ahead_ = false;
-    std::optional<Rename> last_rename_;
+    Half last_left_;  // the last MOVED_FROM
 
     std::deque<Work> work_;
     std::vector<Work> deferred_;  // could not be reached; tried again at idle

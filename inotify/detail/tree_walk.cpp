@@ -19,11 +19,6 @@ constexpr std::size_t most_buffered = 64 * 1024 * 1024;
 
 constexpr std::chrono::seconds retry_interval{1};
 
-// What a look says when there is no directory, or not the one that was expected.
-bool is_absent(int error) {
-    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE;
-}
-
 // Errors that hit every directory alike; one that is tried again stands for all.
 bool is_shortage(int error) {
     return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM;
@@ -82,9 +77,16 @@ void TreeSource::step(Work& item) {
         if (!by_path || !look_by_path(directory, look))
             look_by_descriptor(directory, node, mode, look);
     }
+    // What was seen is on the disk; with this the records that tell of it are queued, too.
+    if (!looks.empty())
+        kernel_.await_changes(directory);
     kernel_.close_directory(directory);
     const Position until = settle(since);
     since = std::max(since, queue_.position());
+    since = before_exchange(model_[node].wd, since, until);
+    for (const Look& look : looks)
+        if (look.error == 0 && !look.fresh)
+            since = before_exchange(look.wd, since, until);
     if (by_path && moved_between(since, until)) {  // paths may have led elsewhere
         for (const Look& look : looks)
             if (look.fresh && look.error == 0)
@@ -97,7 +99,7 @@ void TreeSource::step(Work& item) {
 
     const NodeRef here = item.node;
     if (error != 0) {
-        get_stuck(std::move(item), error);
+        unreachable(item, error);
         return;
     }
     healed(node);
@@ -304,12 +306,9 @@ void TreeSource::apply_elsewhere(NodeId node, NodeId held, NodeId owner, const M
         look_soon(old_place, {model_[owner].name}, mode);  // something else may be there by now
         displace(owner);
     }
-    if (held != no_node) {
-        if (model_[held].wd >= 0)
-            displace(held);
-        else
-            vacate(node, look.name);
-    }
+    if (held != no_node && model_[held].wd >= 0)
+        displace(held);
+    vacate(node, look.name, true);
     if (lies_in_limbo || options_.max_depth != unlimited) {
         // It was told to be gone with what it lies in; or what below it is watched changes with its
         // depth. It comes as new.
@@ -350,6 +349,8 @@ void TreeSource::give_up_place(NodeId node, NodeId held, const Look& look) {
 
 // A new directory; a symbolic link has been told as the file that it is.
 NodeId TreeSource::announce(NodeId node, const Mode& mode, const Look& look) {
+    if (!look.symlink)
+        vacate(node, look.name, true);
     if (mode.announce != Announce::nothing && !look.symlink)
         tell(node, IN::CREATE | IN::ISDIR, look.name).synthetic = true;
     const NodeId result = model_.add(node, look.name);
@@ -645,6 +646,32 @@ bool TreeSource::moved_between(Position since, Position until) {
             return true;
     }
     return false;
+}
+
+// A look begins in the middle of an exchange when the first pair of its records was queued before,
+// the second after; `since` then goes before both.
+Position TreeSource::before_exchange(int wd, Position since, Position until) {
+    const auto next = [&](Position& at, Position end, Half& half) {
+        Record record;
+        while (at < end && queue_.peek(at, record)) {
+            const Position here = at;
+            at += record.size;
+            if (record.wd == wd && (record.mask & membership.bits()) != 0) {
+                half = half_at(here, record);
+                return true;
+            }
+        }
+        return false;
+    };
+    Position at = since;
+    Half after;
+    if (!next(at, until, after) || (after.mask & IN::MOVED_FROM.bits()) == 0)
+        return since;
+    Half before;
+    for (at = queue_.position(); next(at, since, before);) {
+    }
+    return (before.mask & IN::MOVED_TO.bits()) != 0 && before.name == after.name ? before.position
+                                                                                 : since;
 }
 
 void TreeSource::stamp(NodeId node, Position Stamp::* what, Position since) {
