@@ -5,10 +5,14 @@
 #include <inotify/detail/error.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
 
 namespace inotify::detail {
 namespace {
+
+// A name that changes all the time is looked at again only so often.
+constexpr int most_tries = 3;
 
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
@@ -131,9 +135,11 @@ bool TreeSource::handle(const Record& record, Event& event) {
         last_node_ = model_.watched_by(record.wd);
     }
     const NodeId node = last_node_;
+    handled_ += node != no_node ? 1 : 0;
     const bool simple = node != no_node && !record.name.empty() &&
                         !mask.intersects(IN::ISDIR | IN::MOVE) && !options_.track_files &&
-                        !options_.follow_symlinks && stamps_.empty() && !overflow_ahead_;
+                        !options_.follow_symlinks && stamps_.empty() && unsure_.empty() &&
+                        !overflow_ahead_;
     if (!simple) {
         const Half half = half_at(queue_.position(), record);
         queue_.pop();
@@ -177,6 +183,8 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
 
 // A record about an entry of the watched directory.
 void TreeSource::handle_entry(NodeId node, const Half& half) {
+    if (!unsure_.empty())
+        make_sure(node, half);
     const Mask mask = half.mask;
     if (mask.intersects(IN::MOVED_FROM)) {
         handle_moved_from(node, half);
@@ -242,8 +250,11 @@ void TreeSource::arrive(NodeId node, const Half& half) {
         return;
     if (Half back; is_swapped(half, back)) {
         // What was there leaves first, so that a client which applies both in order has the other.
+        // But what came between two leavings may be one record with this, merged by the kernel.
+        const bool merged =
+            !back.is_dir() && last_left_.wd == half.wd && last_left_.name == half.name;
         queue_.erase(back.position);
-        if (is_told(node, back))
+        if (!merged && is_told(node, back))
             tell_record(node, back);
         leave(node, half.name);
     }
@@ -341,8 +352,12 @@ void TreeSource::exchange(NodeId from_dir, const Half& from, NodeId to_dir, cons
     const NodeRef target = model_.ref(to_dir);
     if (!carries)
         leave(from_dir, from.name);
-    if (!carries_back && model_.alive(target))
-        leave(to_dir, back_from.name);
+    if (!carries_back && model_.alive(target)) {
+        if (back_told)
+            leave(to_dir, back_from.name);
+        else
+            vacate(to_dir, to.name, to.is_dir());
+    }
     if (!model_.alive(source) || !model_.alive(target)) {
         // A look has found one below the other meanwhile.
         if (model_.alive(target))
@@ -480,10 +495,15 @@ bool TreeSource::next_change(Position& at, int wd_a, int wd_b, Half& half) {
 bool TreeSource::await_changes(NodeId node) {
     const Position since = queue_.end();
     forget_heard();
-    const int directory = open_or_list_later(node);
+    const int directory = open_in_place(node);
     if (directory >= 0) {
         kernel_.await_changes(directory);
         kernel_.close_directory(directory);
+    } else {
+        defer({.node = model_.ref(node),
+               .names = {},
+               .mode = {.deep = true, .decides = true},
+               .relist = true});
     }
     settle(since);
     return directory >= 0;
@@ -557,61 +577,80 @@ bool TreeSource::is_swapped(const Half& to, Half& back) {
     return exists_at(at, model_.watched_by(to.wd), to.name);
 }
 
-// Opens a directory to settle a doubt; when it cannot be reached, listing it later does that.
-int TreeSource::open_or_list_later(NodeId node) {
-    const int directory = open_in_place(node);
-    if (directory < 0)
-        defer({.node = model_.ref(node),
-               .names = {},
-               .mode = {.deep = true, .decides = true},
-               .relist = true});
-    return directory;
-}
-
-// Whether the entry exists at `position`: the first later record about it tells, or else the disk.
+// Whether the entry exists at `position`: the first later record about it tells, or else the disk,
+// if none is queued while it is asked. Where neither can, the answer is no, until it is known.
 bool TreeSource::exists_at(Position position, NodeId node, const std::string& name) {
     const int wd = model_[node].wd;
-    bool arrived = false;
-    bool on_disk = false;
-    for (int round = 0;; ++round) {
+    Mask arrived;
+    Stat stat;
+    int on_disk = -EAGAIN;
+    for (int tries = 0;; ++tries) {
+        bool changed = false;
         Record record;
         for (; queue_.peek(position, record); position += record.size) {
             const Mask mask = record.mask;
             if (record.wd != wd || record.name != name || !mask)
                 continue;
-            // What arrives says nothing of what was there, and neither does its leaving again.
+            changed = true;
+            // What arrives says nothing of what was there, and neither does its leaving again;
+            // something else that leaves was there.
             if (arrived) {
                 if (!mask.intersects(IN::MOVED_FROM))
                     return false;
-                arrived = false;
+                if (mask.contains(IN::ISDIR) != arrived.contains(IN::ISDIR))
+                    return true;
+                arrived = Mask();
             } else if (mask.intersects(IN::MOVED_TO)) {
-                arrived = true;
+                arrived = mask;
             } else {
                 return !mask.intersects(IN::CREATE);
             }
         }
-        if (arrived)
+        if (arrived && tries > 0)
             return false;
-        if (round == 1)
-            return on_disk;
+        if (changed)
+            on_disk = -EAGAIN;
+        if ((tries > 0 && !changed) || tries == most_tries)
+            break;
         const Position since = queue_.end();
-        forget_heard();
-        const int directory = open_or_list_later(node);
-        Stat stat;
-        int error = directory;
-        if (directory >= 0) {
-            error = kernel_.stat(directory, name, false, stat);
-            kernel_.await_changes(directory);
-            kernel_.close_directory(directory);
-        }
-        if (error < 0 && !is_absent(-error)) {  // short of memory or descriptors: the other way
-            append_name(entry_path_, name);
-            error = kernel_.stat(Kernel::no_directory, entry_path_, false, stat);
-        }
-        on_disk = error == 0;
+        on_disk = look_for(node, name, stat);
         settle(since);
         position = std::max(position, queue_.position());
     }
+    if (on_disk < 0 && on_disk != -ENOENT) {
+        std::erase_if(unsure_,
+                      [&](const Unsure& u) { return u.directory == node && u.name == name; });
+        unsure_.push_back({node, name, position});
+    }
+    return on_disk == 0;
+}
+
+// Whether an entry is there: 0, −ENOENT, or why that cannot be said.
+int TreeSource::look_for(NodeId node, const std::string& name, Stat& stat) {
+    forget_heard();
+    const int directory = open_in_place(node);
+    if (directory < 0)
+        return directory == -ENOENT ? -ESTALE : directory;
+    const int error = kernel_.stat(directory, name, false, stat);
+    kernel_.await_changes(directory);
+    kernel_.close_directory(directory);
+    return error;
+}
+
+// A record about a file of which it was not known whether it exists: now it is.
+void TreeSource::make_sure(NodeId node, const Half& half) {
+    const auto known = [&](const Unsure& u) {
+        return u.directory == node && u.name == half.name && half.position >= u.position;
+    };
+    if (std::erase_if(unsure_, known) != 0 && !half.is_dir() &&
+        !Mask(half.mask).intersects(IN::CREATE | IN::MOVED_TO))
+        tell_found(node, half.name);
+}
+
+// A file that exists, though it was not told.
+void TreeSource::tell_found(NodeId node, const std::string& name) {
+    if (!options_.track_files || files_[node].insert(name).second)
+        tell_file(node, {name, FileType::other}, Announce::fresh);
 }
 
 Event& TreeSource::tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie) {

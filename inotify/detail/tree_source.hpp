@@ -75,8 +75,8 @@ private:
         Mode mode;
         bool relist = false;
         bool deferred = false;
-        bool doubted = false;  // it could not be reached, and what it lies in was looked at
-        std::size_t next = 0;  // of names
+        std::uint64_t doubted = 0;  // the value of handled_ when what it lies in was looked at
+        std::size_t next = 0;       // of names
     };
 
     // What one look at an entry saw.
@@ -141,12 +141,13 @@ private:
     bool find_moved_to(std::uint32_t cookie, Half& to);
     bool next_change(Position& at, int wd_a, int wd_b, Half& half);
     bool await_changes(NodeId node);
-    int open_or_list_later(NodeId node);
     bool find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to);
     bool is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
                      const Half& back_from, const Half& back_to);
     bool is_swapped(const Half& to, Half& back);
     bool exists_at(Position position, NodeId node, const std::string& name);
+    int look_for(NodeId node, const std::string& name, Stat& stat);
+    void make_sure(NodeId node, const Half& half);
 
     // The walk.
     bool work();
@@ -194,6 +195,7 @@ private:
     [[nodiscard]] bool in_limbo(NodeId node) const;
     void finish_walk();
     bool idle();
+    void look_for_unsure();
     void retry();
     void watch_root_again(NodeId node);
     void fail(NodeId node, int error);
@@ -207,6 +209,7 @@ private:
     Event& tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie = 0);
     void tell_record(NodeId directory, const Half& half);
     void tell_file(NodeId directory, const DirectoryEntry& entry, Announce announce);
+    void tell_found(NodeId node, const std::string& name);
     void tell_entry_path(NodeId directory, std::string_view name, std::string& result);
     const std::string& path_of(NodeId node);
     void access_path(NodeId node, std::string& result) const;
@@ -247,7 +250,8 @@ private:
     std::unordered_map<std::uint32_t, Position> moved_to_;  // by cookie, up to indexed_
     Position indexed_ = 0;
     bool overflow_ahead_ = false;
-    Half last_left_;  // the last MOVED_FROM
+    std::uint64_t handled_ = 1;  // records, so that a repetition without any is known
+    Half last_left_;             // the last MOVED_FROM
 
     std::deque<Work> work_;
     std::vector<Work> deferred_;  // could not be reached; tried again at idle
@@ -264,6 +268,13 @@ private:
     };
     std::vector<Limbo> limbo_;  // displaced; perhaps found elsewhere
     std::vector<NodeRef> aliases_;
+    // A file that may exist from `position` on, though it was told to be gone.
+    struct Unsure {
+        NodeId directory;
+        std::string name;
+        Position position;
+    };
+    std::vector<Unsure> unsure_;
     std::uint32_t next_cookie_ = 0xffff'ffff;  // of synthetic moves; the kernel's count up from 1
     // Where this step's reading is heard.
     struct Heard {

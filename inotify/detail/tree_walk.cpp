@@ -487,7 +487,7 @@ void TreeSource::unreachable(Work& item, int error) {
         missing |= model_[node].missing;
     if (!explained && !missing) {
         // No record will say where it went, so the model is wrong about what it lies in.
-        if (std::exchange(item.doubted, true)) {
+        if (std::exchange(item.doubted, handled_) == handled_) {
             get_stuck(std::move(item), ENOENT);
             return;
         }
@@ -724,9 +724,25 @@ bool TreeSource::idle() {
         else if (node.wd < 0)
             watch_root_again(ref.id);
     }
+    look_for_unsure();
     if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
         retry();
-    return !work_.empty();
+    return !work_.empty() || !out_.empty();
+}
+
+void TreeSource::look_for_unsure() {
+    for (Unsure& unsure : std::exchange(unsure_, {})) {
+        const NodeId node = unsure.directory;
+        const Position since = queue_.end();
+        Stat stat;
+        const int on_disk = look_for(node, unsure.name, stat);
+        const Position until = settle(since);
+        if (changed_between(since, until, model_[node].wd, unsure.name) ||
+            (on_disk < 0 && on_disk != -ENOENT))
+            unsure_.push_back(std::move(unsure));
+        else if (on_disk == 0 && stat.type != FileType::directory)
+            tell_found(node, unsure.name);
+    }
 }
 
 void TreeSource::retry() {
@@ -803,6 +819,7 @@ void TreeSource::remove_subtree(NodeId top) {
         stamps_.erase(node);
         files_.erase(node);
         unwatched_.erase(node);
+        std::erase_if(unsure_, [&](const Unsure& u) { return u.directory == node; });
         model_.remove(node);
         if (node == top)
             break;
