@@ -333,6 +333,8 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
     const NodeId node = take_out(from_dir, from.name);
     vacate(to_dir, to.name, to.is_dir());
     carry(node, to_dir, to, moved_from);
+    if (node != no_node && model_[node].wd >= 0 && find_mover(from, to, model_[node].wd, -1) < 0)
+        doubt(node);  // something else was there
 }
 
 // RENAME_EXCHANGE: told so that a client which applies the events in order ends with both.
@@ -520,6 +522,20 @@ bool TreeSource::find_exchange(const Half& from, const Half& to, Half& back_from
            back_to.name == from.name && back_to.cookie == back_from.cookie;
 }
 
+// Which of two directories says that it is the one that was renamed; −1: neither.
+int TreeSource::find_mover(const Half& from, const Half& to, int wd_a, int wd_b) {
+    Record record;
+    for (Position at = std::max(to.position + to.size, queue_.position()); queue_.peek(at, record);
+         at += record.size) {
+        const Mask mask = record.mask;
+        if (mask.intersects(IN::MOVE_SELF) && (record.wd == wd_a || record.wd == wd_b))
+            return record.wd;
+        if (mask.intersects(membership) && (record.wd == from.wd || record.wd == to.wd))
+            break;  // something that happened later
+    }
+    return -1;
+}
+
 // Renaming there and back leaves the same two pairs as an exchange does. What differs is whether
 // one directory says MOVE_SELF twice, or two do; and for files whether both names are still there.
 bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
@@ -534,21 +550,8 @@ bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, c
     const auto wd_of = [&](NodeId node) { return node == no_node ? -1 : model_[node].wd; };
     const int first_wd = wd_of(first);
     const int second_wd = wd_of(second);
-    // Which of the two says that it has moved, up to the next change or `end`; -1: none.
-    const auto mover = [&](Position at, Position end) {
-        Record record;
-        for (at = std::max(at, queue_.position()); at < end && queue_.peek(at, record);
-             at += record.size) {
-            const Mask mask = record.mask;
-            if (mask.intersects(IN::MOVE_SELF) && (record.wd == first_wd || record.wd == second_wd))
-                return record.wd;
-            if (mask.intersects(membership) && (record.wd == from.wd || record.wd == to.wd))
-                break;
-        }
-        return -1;
-    };
-    const int there = mover(to.position + to.size, back_from.position);
-    const int back = mover(after, not_listed);
+    const int there = find_mover(from, to, first_wd, second_wd);
+    const int back = find_mover(back_from, back_to, first_wd, second_wd);
     if (there != first_wd || back < 0) {  // the model may have another directory there
         if (first != no_node)
             doubt(first);

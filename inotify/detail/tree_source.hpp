@@ -142,6 +142,7 @@ private:
     bool next_change(Position& at, int wd_a, int wd_b, Half& half);
     bool await_changes(NodeId node);
     bool find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to);
+    int find_mover(const Half& from, const Half& to, int wd_a, int wd_b);
     bool is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
                      const Half& back_from, const Half& back_to);
     bool is_swapped(const Half& to, Half& back);
