@@ -183,8 +183,7 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
 
 // A record about an entry of the watched directory.
 void TreeSource::handle_entry(NodeId node, const Half& half) {
-    if (!unsure_.empty())
-        make_sure(node, half);
+    make_sure(node, half);
     const Mask mask = half.mask;
     if (mask.intersects(IN::MOVED_FROM)) {
         handle_moved_from(node, half);
@@ -254,6 +253,7 @@ void TreeSource::arrive(NodeId node, const Half& half) {
         const bool merged =
             !back.is_dir() && last_left_.wd == half.wd && last_left_.name == half.name;
         queue_.erase(back.position);
+        make_sure(node, back);
         if (!merged && is_told(node, back))
             tell_record(node, back);
         leave(node, half.name);
@@ -302,6 +302,7 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
     const NodeId target = found ? model_.watched_by(to.wd) : no_node;
     if (target != no_node && !excluded(target, to.name) && !is_history(target, to)) {
         queue_.erase(to.position);
+        make_sure(target, to);
         rename(node, from, target, to);
         return;
     }
@@ -317,6 +318,8 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
         is_exchange(from_dir, from, to_dir, to, back_from, back_to)) {
         queue_.erase(back_from.position);
         queue_.erase(back_to.position);
+        make_sure(to_dir, back_from);
+        make_sure(from_dir, back_to);
         exchange(from_dir, from, to_dir, to, back_from, back_to);
         return;
     }
@@ -609,17 +612,18 @@ bool TreeSource::exists_at(Position position, NodeId node, const std::string& na
                 return !mask.intersects(IN::CREATE);
             }
         }
-        if (arrived && tries > 0)
-            return false;
-        if (changed)
-            on_disk = -EAGAIN;
-        if ((tries > 0 && !changed) || tries == most_tries)
+        if (tries > 0 && !changed)
+            break;
+        on_disk = -EAGAIN;
+        if (tries == most_tries)
             break;
         const Position since = queue_.end();
         on_disk = look_for(node, name, stat);
         settle(since);
         position = std::max(position, queue_.position());
     }
+    if (arrived)
+        return false;
     if (on_disk < 0 && on_disk != -ENOENT) {
         std::erase_if(unsure_,
                       [&](const Unsure& u) { return u.directory == node && u.name == name; });
@@ -642,6 +646,8 @@ int TreeSource::look_for(NodeId node, const std::string& name, Stat& stat) {
 
 // A record about a file of which it was not known whether it exists: now it is.
 void TreeSource::make_sure(NodeId node, const Half& half) {
+    if (unsure_.empty())
+        return;
     const auto known = [&](const Unsure& u) {
         return u.directory == node && u.name == half.name && half.position >= u.position;
     };

@@ -530,16 +530,19 @@ void TreeSource::get_stuck(Work item, int error) {
 int TreeSource::list(int directory, std::vector<DirectoryEntry>& entries) {
     if (const int error = kernel_.list(directory, entries); error < 0)
         return error;
+    bool asked = false;
     for (DirectoryEntry& entry : entries) {
         if (entry.type != FileType::unknown)
             continue;
+        asked = true;
         Stat stat;
         if (const int error = kernel_.stat(directory, entry.name, false, stat); error == 0)
             entry.type = stat.type;
         else if (!is_absent(-error))
             return error;
     }
-    // What has gone since is told by its record, or was never seen.
+    if (asked)  // what has gone since is told by its record, which is queued with this
+        kernel_.await_changes(directory);
     std::erase_if(entries, [](const DirectoryEntry& e) { return e.type == FileType::unknown; });
     return 0;
 }
