@@ -490,7 +490,7 @@ bool TreeSource::next_change(Position& at, int wd_a, int wd_b, Half& half) {
         }
         if (ended)
             return false;
-        if (!await_changes(model_.watched_by(wd_a)))
+        if (!await_changes(model_.watched_by(wd_a)) && wd_a != wd_b)
             await_changes(model_.watched_by(wd_b));
         at = std::max(at, queue_.position());
     }

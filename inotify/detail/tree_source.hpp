@@ -46,9 +46,11 @@ struct Mode {
 ///
 /// The disk is always ahead of the queue. So every look is given a position in the record stream:
 /// the end of the queue just before it. Records from before that position are history which the
-/// look has already told; records from after it are told as they come. What is announced from a
-/// listing is the directory's state at that position: the records that were queued while it was
-/// listed are read at once, and the names that they are about are left to them.
+/// look has already told; records from after it are told as they come. A system call changes the
+/// disk first and queues its records then, under the lock of the directory; so a look ends by
+/// waiting for that lock, and what it has seen is in the records that it has read. What is
+/// announced from a listing is the directory's state at that position: the records that were queued
+/// while it was listed are read at once, and the names that they are about are left to them.
 ///
 /// Walking (looking at directories) goes before records: while there is work the queue is only
 /// read into memory, so that it cannot overflow. A step of the walk looks at a few directories.
@@ -189,7 +191,8 @@ private:
     void erase_own_noise(Position since, Position until);
     bool changed_between(Position since, Position until, int wd, std::string_view name);
     bool moved_between(Position since, Position until);
-    Position before_exchange(int wd, Position since, Position until);
+    Position before_exchange(NodeId node, const std::vector<Look>& looks, Position since,
+                             Position until);
     void stamp(NodeId node, Position Stamp::* what, Position since);
     void stamp_name(NodeId node, const std::string& name, Position since);
     void displace(NodeId node);

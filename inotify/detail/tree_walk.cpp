@@ -83,10 +83,7 @@ void TreeSource::step(Work& item) {
     kernel_.close_directory(directory);
     const Position until = settle(since);
     since = std::max(since, queue_.position());
-    since = before_exchange(model_[node].wd, since, until);
-    for (const Look& look : looks)
-        if (look.error == 0 && !look.fresh)
-            since = before_exchange(look.wd, since, until);
+    since = before_exchange(node, looks, since, until);
     if (by_path && moved_between(since, until)) {  // paths may have led elsewhere
         for (const Look& look : looks)
             if (look.fresh && look.error == 0)
@@ -651,30 +648,29 @@ bool TreeSource::moved_between(Position since, Position until) {
     return false;
 }
 
-// A look begins in the middle of an exchange when the first pair of its records was queued before,
-// the second after; `since` then goes before both.
-Position TreeSource::before_exchange(int wd, Position since, Position until) {
-    const auto next = [&](Position& at, Position end, Half& half) {
-        Record record;
-        while (at < end && queue_.peek(at, record)) {
-            const Position here = at;
-            at += record.size;
-            if (record.wd == wd && (record.mask & membership.bits()) != 0) {
-                half = half_at(here, record);
-                return true;
-            }
-        }
-        return false;
+// A look at directories begins in the middle of an exchange when the first pair of its records was
+// queued before, the second after; `since` then goes before both.
+Position TreeSource::before_exchange(NodeId node, const std::vector<Look>& looks, Position since,
+                                     Position until) {
+    const auto is_looked_at = [&](int wd) {
+        return wd == model_[node].wd ||
+               std::ranges::any_of(looks, [&](const Look& l) { return !l.fresh && l.wd == wd; });
     };
-    Position at = since;
-    Half after;
-    if (!next(at, until, after) || (after.mask & IN::MOVED_FROM.bits()) == 0)
-        return since;
-    Half before;
-    for (at = queue_.position(); next(at, since, before);) {
+    Position result = since;
+    Record record;
+    for (Position at = since; at < until && queue_.peek(at, record); at += record.size) {
+        if ((record.mask & IN::MOVED_FROM.bits()) == 0 || !is_looked_at(record.wd))
+            continue;
+        const Half after = half_at(at, record);
+        Half before;  // the last change of the same directory
+        for (Position i = queue_.position(); i < since && queue_.peek(i, record); i += record.size)
+            if (record.wd == after.wd && (record.mask & membership.bits()) != 0)
+                before = half_at(i, record);
+        queue_.peek(at, record);
+        if ((before.mask & IN::MOVED_TO.bits()) != 0 && before.name == after.name)
+            result = std::min(result, before.position);
     }
-    return (before.mask & IN::MOVED_TO.bits()) != 0 && before.name == after.name ? before.position
-                                                                                 : since;
+    return result;
 }
 
 void TreeSource::stamp(NodeId node, Position Stamp::* what, Position since) {
