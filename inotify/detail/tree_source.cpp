@@ -496,7 +496,8 @@ bool TreeSource::next_change(Position& at, int wd_a, int wd_b, Half& half) {
     }
 }
 
-// Waits until the system calls that are changing a directory have queued all their records.
+// Waits until the system calls that are changing a directory have queued all their records. Where
+// it cannot be reached, what is in it is looked at later.
 bool TreeSource::await_changes(NodeId node) {
     const Position since = queue_.end();
     forget_heard();
@@ -505,10 +506,10 @@ bool TreeSource::await_changes(NodeId node) {
         kernel_.await_changes(directory);
         kernel_.close_directory(directory);
     } else {
-        defer({.node = model_.ref(node),
-               .names = {},
-               .mode = {.deep = true, .decides = true},
-               .relist = true});
+        std::vector<std::string> names;
+        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
+            names.push_back(model_[c].name);
+        defer({.node = model_.ref(node), .names = std::move(names), .mode = {.decides = true}});
     }
     settle(since);
     return directory >= 0;
