@@ -249,9 +249,10 @@ void TreeSource::arrive(NodeId node, const Half& half) {
         return;
     if (Half back; is_swapped(half, back)) {
         // What was there leaves first, so that a client which applies both in order has the other.
-        // But what came between two leavings may be one record with this, merged by the kernel.
-        const bool merged =
-            !back.is_dir() && last_left_.wd == half.wd && last_left_.name == half.name;
+        // But it has left already when the kernel has merged two arrivals into this record; then
+        // the cookies of the exchange are not in a row.
+        const bool merged = !back.is_dir() && back.cookie != half.cookie + 1 &&
+                            last_left_.wd == half.wd && last_left_.name == half.name;
         queue_.erase(back.position);
         make_sure(node, back);
         if (!merged && is_told(node, back))
@@ -436,6 +437,7 @@ void TreeSource::leave(NodeId directory, const std::string& name) {
 void TreeSource::handle_overflow() {
     write_event(out_.push(), -1, IN::Q_OVERFLOW, 0, {}, {});
     overflow_ahead_ = false;
+    last_left_ = {};
     for (const Root& root : roots_)
         list_soon(root.node, {.deep = true, .decides = true});
 }
