@@ -255,9 +255,10 @@ void TreeSource::arrive(NodeId node, const Half& half) {
                             last_left_.wd == half.wd && last_left_.name == half.name;
         queue_.erase(back.position);
         make_sure(node, back);
-        if (!merged && is_told(node, back))
+        if (!merged && is_told(node, back)) {
             tell_record(node, back);
-        leave(node, half.name);
+            leave(node, half.name);
+        }
     }
     vacate(node, half.name, half.is_dir());
     tell_record(node, half);
@@ -438,6 +439,8 @@ void TreeSource::handle_overflow() {
     write_event(out_.push(), -1, IN::Q_OVERFLOW, 0, {}, {});
     overflow_ahead_ = false;
     last_left_ = {};
+    lost_before_ =
+        queue_.end();  // while the kernel's one record of an overflow waits, more is lost
     for (const Root& root : roots_)
         list_soon(root.node, {.deep = true, .decides = true});
 }

@@ -254,6 +254,7 @@ private:
     std::unordered_map<std::uint32_t, Position> moved_to_;  // by cookie, up to indexed_
     Position indexed_ = 0;
     bool overflow_ahead_ = false;
+    Position lost_before_ = 0;   // records may be missing between those before this
     std::uint64_t handled_ = 1;  // records, so that a repetition without any is known
     Half last_left_;             // the last MOVED_FROM
 

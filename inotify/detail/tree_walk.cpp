@@ -667,7 +667,9 @@ Position TreeSource::before_exchange(NodeId node, const std::vector<Look>& looks
             if (record.wd == after.wd && (record.mask & membership.bits()) != 0)
                 before = half_at(i, record);
         queue_.peek(at, record);
-        if ((before.mask & IN::MOVED_TO.bits()) != 0 && before.name == after.name)
+        // Where records may be missing in between, the cookies show that the two are one exchange.
+        const bool in_a_row = before.position >= lost_before_ || after.cookie == before.cookie + 1;
+        if ((before.mask & IN::MOVED_TO.bits()) != 0 && before.name == after.name && in_a_row)
             result = std::min(result, before.position);
     }
     return result;
