@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The idle tick: batch the events of a directory and report when it has become quiet.
+// The idle tick: count the events of a directory and report each time that all have been read.
 #include <inotify/inotify.hpp>
 
 #include <chrono>
@@ -17,7 +17,7 @@ int main(int argc, char** argv) try {
             ++changed;
         } else if (changed > 0) {
             // Everything that happened so far has been counted: a good moment to work on it.
-            std::cout << changed << " files changed\n";
+            std::cout << changed << " changed" << std::endl;
             changed = 0;
         }
     }

@@ -242,7 +242,8 @@ void watch(const Options& options) {
     notes(options) << "watching";
     for (const fs::path& path : options.paths)
         notes(options) << ' ' << path.native();
-    end_line(notes(options) << (options.tree ? " and all below" : "") << "; Ctrl-C ends it");
+    end_line(notes(options) << (options.tree ? " and all below" : "") << "; Ctrl-C "
+                            << (options.timeout ? "or silence " : "") << "ends it");
     follow(*stream, options, options.timeout);
 }
 

@@ -23,6 +23,8 @@ void throw_error(Kernel* kernel, int error, const std::string& call, const std::
     std::string what = call;
     if (!path.empty())
         what += ": " + path;
+    else if (call == "inotify_add_watch")
+        what += ": ''";
     if (kernel != nullptr && call == "inotify_add_watch" && error == ENOSPC)
         what += ": " + limit_reached(*kernel, "max_user_watches");
     if (kernel != nullptr && call == "inotify_init1" && error == EMFILE)
