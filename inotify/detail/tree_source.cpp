@@ -291,12 +291,15 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
     last_left_ = from;
     if (excluded(node, from.name) || !is_told(node, from))
         return;
+    const NodeId held = model_.child(node, from.name);
+    if (held != no_node && !from.is_dir() && !model_[held].symlink)
+        return;  // a file that changed places with a directory, of which the arrival has been told
     Half to;
     bool found = find_moved_to(from.cookie, to);
     if (!found) {
         Half next;
         Position at = from.position + from.size;
-        next_change(at, from.wd, from.wd, next);
+        next_change(at, from.wd, from.wd, true, next);
         found = find_moved_to(from.cookie, to);
     }
     if (!found && from.is_dir() && overflow_ahead_)
@@ -316,7 +319,12 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
 void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to) {
     Half back_from;
     Half back_to;
-    if (find_exchange(from, to, back_from, back_to) &&
+    // What a known directory changes places with is a known directory or a file; of a file all
+    // comes out right also when it is heard of later, and most renames need not wait.
+    const bool waits = !to.is_dir() || at_depth_limit(to_dir) ||
+                       model_.child(from_dir, from.name) == no_node ||
+                       model_.child(to_dir, to.name) != no_node;
+    if (find_exchange(from, to, waits, back_from, back_to) &&
         is_exchange(from_dir, from, to_dir, to, back_from, back_to)) {
         queue_.erase(back_from.position);
         queue_.erase(back_to.position);
@@ -477,10 +485,10 @@ bool TreeSource::find_moved_to(std::uint32_t cookie, Half& to) {
 }
 
 // The next record from `at` on that changes what one of two directories holds; `at` goes behind it.
-// With it, or with none, all that was queued by the system call of the record before `at` is seen:
-// both directories are locked as long as it lasts.
-bool TreeSource::next_change(Position& at, int wd_a, int wd_b, Half& half) {
-    for (bool ended = false;; ended = true) {
+// If it `waits`, all that is queued by the system call of the record before `at` has been seen
+// then: both directories are locked as long as it lasts.
+bool TreeSource::next_change(Position& at, int wd_a, int wd_b, bool waits, Half& half) {
+    for (bool ended = !waits;; ended = true) {
         Record record;
         while (queue_.peek(at, record)) {
             const Position here = at;
@@ -522,11 +530,12 @@ bool TreeSource::await_changes(NodeId node) {
 
 // Finds the second pair of halves of what may be an exchange: in the records of the two directories
 // it follows the first at once.
-bool TreeSource::find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to) {
+bool TreeSource::find_exchange(const Half& from, const Half& to, bool waits, Half& back_from,
+                               Half& back_to) {
     Position at = to.position + to.size;
-    return next_change(at, from.wd, to.wd, back_from) &&
+    return next_change(at, from.wd, to.wd, waits, back_from) &&
            (back_from.mask & IN::MOVED_FROM.bits()) != 0 && back_from.wd == to.wd &&
-           back_from.name == to.name && next_change(at, from.wd, to.wd, back_to) &&
+           back_from.name == to.name && next_change(at, from.wd, to.wd, true, back_to) &&
            (back_to.mask & IN::MOVED_TO.bits()) != 0 && back_to.wd == from.wd &&
            back_to.name == from.name && back_to.cookie == back_from.cookie;
 }
@@ -576,7 +585,7 @@ bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, c
 // leaves with the next record, and yet the name stays. Of two directories a look tells.
 bool TreeSource::is_swapped(const Half& to, Half& back) {
     Position at = to.position + to.size;
-    if (!next_change(at, to.wd, to.wd, back) || (back.mask & IN::MOVED_FROM.bits()) == 0 ||
+    if (!next_change(at, to.wd, to.wd, true, back) || (back.mask & IN::MOVED_FROM.bits()) == 0 ||
         back.name != to.name)
         return false;
     if (to.is_dir() || back.is_dir())

@@ -141,9 +141,10 @@ private:
     // Looking ahead.
     [[nodiscard]] static Half half_at(Position position, const Record& record);
     bool find_moved_to(std::uint32_t cookie, Half& to);
-    bool next_change(Position& at, int wd_a, int wd_b, Half& half);
+    bool next_change(Position& at, int wd_a, int wd_b, bool waits, Half& half);
     bool await_changes(NodeId node);
-    bool find_exchange(const Half& from, const Half& to, Half& back_from, Half& back_to);
+    bool find_exchange(const Half& from, const Half& to, bool waits, Half& back_from,
+                       Half& back_to);
     int find_mover(const Half& from, const Half& to, int wd_a, int wd_b);
     bool is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
                      const Half& back_from, const Half& back_to);
