@@ -321,30 +321,29 @@ void heap(benchmark::State& state, const Tree& tree) {
     state.SetLabel("B");
 }
 
-// One rename(2) of the tree's root inside a watched directory and what `read` does then.
-double time_renames(const Tree& tree, const std::function<void()>& read) {
-    constexpr int renames = 1000;  // an even number: at the end the root has its name again
-    const std::string other = tree.outside() + "/renamed";
+// One rename(2) of `path` inside its watched directory and what `read` does then.
+double time_renames(const std::string& path, const std::function<void()>& read) {
+    constexpr int renames = 1000;  // an even number: at the end it has its name again
+    const std::string other = path + "-renamed";
     const double begin = cpu_seconds();
     for (int i = 0; i < renames; ++i) {
         const bool back = i % 2 != 0;
-        check(::rename((back ? other : tree.root()).c_str(), (back ? tree.root() : other).c_str()),
-              "rename");
+        check(::rename((back ? other : path).c_str(), (back ? path : other).c_str()), "rename");
         read();
     }
     return (cpu_seconds() - begin) / renames;
 }
 
-double rename_watched(const Tree& tree) {
-    InotifyTree watched(tree.outside(), ALL_EVENTS, inotify::Duration::zero());
+double rename_watched(const std::string& directory, const std::string& path) {
+    InotifyTree watched(directory, ALL_EVENTS, inotify::Duration::zero());
     read_events(watched);
-    return time_renames(tree, [&] { expect(read_events(watched) == 2, "not two events"); });
+    return time_renames(path, [&] { expect(read_events(watched) == 2, "not two events"); });
 }
 
-double rename_bare(const Tree& tree) {
+double rename_bare(const std::string& directory, const std::string& path) {
     Bare bare;
-    bare.watch(tree.outside());
-    return time_renames(tree, [&] { expect(bare.read() == 2, "not two records"); });
+    bare.watch(directory);
+    return time_renames(path, [&] { expect(bare.read() == 2, "not two records"); });
 }
 
 // Creates and unlinks a file, and has `read` wait for the event of each; the median of one. The
@@ -521,17 +520,26 @@ void add_all() {
         add(operation, rounds, [below](auto& state) {
             const Tree& renamed = tree(below);
             compare(
-                state, [&] { return rename_bare(renamed); },
-                [&] { return rename_watched(renamed); });
+                state, [&] { return rename_bare(renamed.outside(), renamed.root()); },
+                [&] { return rename_watched(renamed.outside(), renamed.root()); });
         });
     };
     add_rename("rename a directory, 1 below it", 15, 1);
     add_rename("rename a directory, 1,000 below it", 15, 1'000);
     add_rename("rename a directory, 100,000 below it", 7, 100'000);
     add("rename a directory, 100,000 below it (floor: ours, 1)", 5, [](auto& state) {
+        const auto time = [](const Tree& renamed) {
+            return rename_watched(renamed.outside(), renamed.root());
+        };
+        compare(state, [&] { return time(tree(1)); }, [&] { return time(tree(100'000)); });
+    });
+    add("rename a file", 15, [](auto& state) {
+        const TempDir directory;
+        const std::string file = directory.path() + "/file";
+        check(::mknod(file.c_str(), S_IFREG | 0600, 0), "mknod");
         compare(
-            state, [&] { return rename_watched(tree(1)); },
-            [&] { return rename_watched(tree(100'000)); });
+            state, [&] { return rename_bare(directory.path(), file); },
+            [&] { return rename_watched(directory.path(), file); });
     });
 
     add("read one of 16,000 queued events, Inotify", 15, [](auto& state) {
