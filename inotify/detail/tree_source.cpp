@@ -91,10 +91,17 @@ void TreeSource::remove_tree(const std::string& path) {
     const NodeId node = root->node;
     roots_.erase(root);
     remove_subtree(node);
-    std::string below = path;
-    append_name(below, {});
-    out_.erase_if(
-        [&](const Event& event) { return event.path == path || event.path.starts_with(below); });
+    const auto is_within = [](const std::string& inner, const std::string& outer) {
+        std::string below = outer;
+        append_name(below, {});
+        return inner == outer || inner.starts_with(below);
+    };
+    out_.erase_if([&](const Event& event) {
+        return is_within(event.path, path) && std::ranges::none_of(roots_, [&](const Root& r) {
+                   const std::string& other = model_[r.node].name;
+                   return is_within(other, path) && is_within(event.path, other);
+               });
+    });
 }
 
 Duration TreeSource::until_due() {
@@ -110,6 +117,8 @@ bool TreeSource::next(Event& event) {
             return true;
         }
         if (work())
+            continue;
+        if (lose_buffered())
             continue;
         if (const Record* record = queue_.front()) {
             if (handle(*record, event))
@@ -139,7 +148,7 @@ bool TreeSource::handle(const Record& record, Event& event) {
     const bool simple = node != no_node && !record.name.empty() &&
                         !mask.intersects(IN::ISDIR | IN::MOVE) && !options_.track_files &&
                         !options_.follow_symlinks && stamps_.empty() && unsure_.empty() &&
-                        !overflow_ahead_;
+                        !overflow_ahead();
     if (!simple) {
         const Half half = half_at(queue_.position(), record);
         queue_.pop();
@@ -302,7 +311,7 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
         next_change(at, from.wd, from.wd, true, next);
         found = find_moved_to(from.cookie, to);
     }
-    if (!found && from.is_dir() && overflow_ahead_)
+    if (!found && from.is_dir() && overflow_ahead())
         return;  // its other half may have been dropped; healing will see where it is
     const NodeId target = found ? model_.watched_by(to.wd) : no_node;
     if (target != no_node && !excluded(target, to.name) && !is_history(target, to)) {
@@ -445,7 +454,6 @@ void TreeSource::leave(NodeId directory, const std::string& name) {
 
 void TreeSource::handle_overflow() {
     write_event(out_.push(), -1, IN::Q_OVERFLOW, 0, {}, {});
-    overflow_ahead_ = false;
     last_left_ = {};
     lost_before_ =
         queue_.end();  // while the kernel's one record of an overflow waits, more is lost
@@ -474,7 +482,7 @@ bool TreeSource::find_moved_to(std::uint32_t cookie, Half& to) {
                 found = entry;
         }
         if ((record.mask & IN::Q_OVERFLOW.bits()) != 0)
-            overflow_ahead_ = true;
+            overflow_end_ = indexed_ + record.size;
         indexed_ += record.size;
     }
     if (found == moved_to_.end() || found->second < queue_.position())
@@ -489,6 +497,7 @@ bool TreeSource::find_moved_to(std::uint32_t cookie, Half& to) {
 // then: both directories are locked as long as it lasts.
 bool TreeSource::next_change(Position& at, int wd_a, int wd_b, bool waits, Half& half) {
     for (bool ended = !waits;; ended = true) {
+        at = std::max(at, queue_.position());  // what is behind it may be consumed
         Record record;
         while (queue_.peek(at, record)) {
             const Position here = at;
@@ -505,12 +514,11 @@ bool TreeSource::next_change(Position& at, int wd_a, int wd_b, bool waits, Half&
             return false;
         if (!await_changes(model_.watched_by(wd_a)) && wd_a != wd_b)
             await_changes(model_.watched_by(wd_b));
-        at = std::max(at, queue_.position());
     }
 }
 
 // Waits until the system calls that are changing a directory have queued all their records. Where
-// it cannot be reached, what is in it is looked at later.
+// it cannot be reached yet, what is in it is looked at later.
 bool TreeSource::await_changes(NodeId node) {
     const Position since = queue_.end();
     forget_heard();
@@ -518,13 +526,14 @@ bool TreeSource::await_changes(NodeId node) {
     if (directory >= 0) {
         kernel_.await_changes(directory);
         kernel_.close_directory(directory);
-    } else {
+    }
+    settle(since);
+    if (is_absent(-directory) && records_wait()) {
         std::vector<std::string> names;
         for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
             names.push_back(model_[c].name);
         defer({.node = model_.ref(node), .names = std::move(names), .mode = {.decides = true}});
     }
-    settle(since);
     return directory >= 0;
 }
 
@@ -608,7 +617,8 @@ bool TreeSource::exists_at(Position position, NodeId node, const std::string& na
     for (int tries = 0;; ++tries) {
         bool changed = false;
         Record record;
-        for (; queue_.peek(position, record); position += record.size) {
+        for (position = std::max(position, queue_.position()); queue_.peek(position, record);
+             position += record.size) {
             const Mask mask = record.mask;
             if (record.wd != wd || record.name != name || !mask)
                 continue;
@@ -635,7 +645,6 @@ bool TreeSource::exists_at(Position position, NodeId node, const std::string& na
         const Position since = queue_.end();
         on_disk = look_for(node, name, stat);
         settle(since);
-        position = std::max(position, queue_.position());
     }
     if (arrived)
         return false;

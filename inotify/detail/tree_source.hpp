@@ -199,6 +199,7 @@ private:
     void displace(NodeId node);
     [[nodiscard]] bool in_limbo(NodeId node) const;
     void finish_walk();
+    bool lose_buffered();
     bool idle();
     void look_for_unsure();
     void retry();
@@ -206,7 +207,7 @@ private:
     void fail(NodeId node, int error);
     void healed(NodeId node);
     void give_up_place(NodeId node, NodeId held, const Look& look);
-    void doubt(NodeId node, bool deep = false);
+    void doubt(NodeId node, bool deep = false, std::uint64_t doubted = 0);
     void remove_subtree(NodeId node);
     void find_renamed_root(NodeId node);
 
@@ -227,6 +228,7 @@ private:
     [[nodiscard]] bool at_depth_limit(NodeId node) const;
     [[nodiscard]] bool tells_itself(NodeId node) const;
     [[nodiscard]] bool is_root(NodeId node) const { return model_[node].parent == no_node; }
+    [[nodiscard]] bool overflow_ahead() const { return overflow_end_ > queue_.position(); }
     [[nodiscard]] bool has_failures() const { return !unwatched_.empty() || !stuck_.empty(); }
     [[nodiscard]] bool is_history(NodeId node, const Half& half) const;
     [[nodiscard]] std::uint32_t watch_mask() const;
@@ -254,7 +256,7 @@ private:
     std::unordered_map<NodeId, std::set<std::string, std::less<>>> files_;  // with track_files
     std::unordered_map<std::uint32_t, Position> moved_to_;  // by cookie, up to indexed_
     Position indexed_ = 0;
-    bool overflow_ahead_ = false;
+    Position overflow_end_ = 0;  // of the last overflow that a look ahead has seen
     Position lost_before_ = 0;   // records may be missing between those before this
     std::uint64_t handled_ = 1;  // records, so that a repetition without any is known
     Half last_left_;             // the last MOVED_FROM
@@ -264,6 +266,7 @@ private:
     struct Doubt {
         NodeRef node;
         bool deep;
+        std::uint64_t doubted;  // as in Work
     };
     std::vector<Doubt> doubtful_;   // looked at again at idle
     std::vector<NodeRef> missing_;  // gone from their listing; perhaps found elsewhere

@@ -103,8 +103,8 @@ void TreeSource::step(Work& item) {
     if (item.relist) {
         if (const auto old = stamps_.find(node); old != stamps_.end())
             old->second.directories = old->second.files = 0;
-        tell_contents(node, entries, item.names, mode, mode.deep, since, until);
-        item.next = std::min(item.next, item.names.size());
+        std::vector<std::string> names = item.names;  // some are taken out; `next` counts all
+        tell_contents(node, entries, names, mode, mode.deep, since, until);
     }
     item.relist = false;
     if (item.next < item.names.size())
@@ -113,10 +113,16 @@ void TreeSource::step(Work& item) {
         if (model_.alive(here))
             apply(node, mode, look, since, until);
 
-    if (queue_.buffered() > most_buffered) {
-        queue_.clear();
-        handle_overflow();
-    }
+    lose_buffered();
+}
+
+// True when so many records wait in memory that they count as lost.
+bool TreeSource::lose_buffered() {
+    if (queue_.buffered() <= most_buffered)
+        return false;
+    queue_.clear();
+    handle_overflow();
+    return true;
 }
 
 // Looks at entries of a directory next.
@@ -489,7 +495,7 @@ void TreeSource::unreachable(Work& item, int error) {
             return;
         }
         for (NodeId node = item.node.id; !is_root(node); node = model_[node].parent)
-            doubt(node);
+            doubt(node, false, handled_);  // a second time would bring no more
     }
     defer(std::move(item));
 }
@@ -716,14 +722,16 @@ bool TreeSource::idle() {
     std::erase_if(stamps_, [](const auto& stamp) { return stamp.second.files != not_listed; });
     for (Work& item : std::exchange(deferred_, {}))
         work_.push_back(std::move(item));
-    for (const auto& [ref, deep] : std::exchange(doubtful_, {})) {
+    for (const auto& [ref, deep, doubted] : std::exchange(doubtful_, {})) {
         if (!model_.alive(ref))
             continue;
         const Node& node = model_[ref.id];
-        if (node.parent != no_node)
+        if (node.parent != no_node) {
             look_soon(node.parent, {node.name}, {.deep = deep, .decides = true});
-        else if (node.wd < 0)
+            work_.front().doubted = doubted;
+        } else if (node.wd < 0) {
             watch_root_again(ref.id);
+        }
     }
     look_for_unsure();
     if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
@@ -751,7 +759,7 @@ void TreeSource::retry() {
     for (Work& item : std::exchange(stuck_, {}))
         work_.push_back(std::move(item));
     bool shortage = false;
-    for (const auto& [id, error] : unwatched_) {
+    for (const auto& [id, error] : std::map(unwatched_)) {  // one that heals leaves it
         if (is_shortage(error.value()) && std::exchange(shortage, true))
             continue;
         const Node& node = model_[id];
@@ -803,7 +811,9 @@ void TreeSource::healed(NodeId node) {
 }
 
 // What is at its place is not certain; looked at again when the queue is empty.
-void TreeSource::doubt(NodeId node, bool deep) { doubtful_.push_back({model_.ref(node), deep}); }
+void TreeSource::doubt(NodeId node, bool deep, std::uint64_t doubted) {
+    doubtful_.push_back({model_.ref(node), deep, doubted});
+}
 
 void TreeSource::remove_subtree(NodeId top) {
     path_node_ = last_node_ = no_node;
@@ -831,7 +841,7 @@ void TreeSource::remove_subtree(NodeId top) {
     // An inode that was watched here may be reached at another place.
     for (const NodeRef ref : std::exchange(aliases_, {}))
         if (model_.alive(ref) && std::exchange(model_[ref.id].alias, false))
-            doubtful_.push_back({ref, false});
+            doubtful_.push_back({ref, false, 0});
 }
 
 // A root that was renamed is looked for beside its old place; its events keep the path that was
@@ -843,12 +853,16 @@ void TreeSource::find_renamed_root(NodeId node) {
         parent.pop_back();
     const std::size_t slash = parent.rfind('/');
     parent = slash == std::string::npos ? "." : parent.substr(0, std::max<std::size_t>(slash, 1));
+    const Position since = queue_.end();
+    forget_heard();
+    heard_elsewhere_ = true;  // the parent may be in another root
     const int directory = kernel_.open_directory(Kernel::no_directory, parent, true);
     if (directory < 0)
         return;
     std::vector<DirectoryEntry> entries;
     list(directory, entries);
     kernel_.close_directory(directory);
+    settle(since);
     for (const DirectoryEntry& entry : entries) {
         if (entry.type != FileType::directory)
             continue;
