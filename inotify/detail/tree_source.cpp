@@ -355,8 +355,10 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
     const NodeId node = take_out(from_dir, from.name);
     vacate(to_dir, to.name, to.is_dir());
     carry(node, to_dir, to, moved_from);
-    if (node != no_node && model_[node].wd >= 0 && find_mover(from, to, model_[node].wd, -1) < 0)
-        doubt(node);  // something else was there
+    if (node != no_node && model_[node].wd >= 0 && find_mover(from, to, model_[node].wd, -1) < 0) {
+        doubt(node);  // something else was there, and this may still be where it was
+        defer({.node = model_.ref(from_dir), .names = {from.name}, .mode = {.decides = true}});
+    }
 }
 
 // RENAME_EXCHANGE: told so that a client which applies the events in order ends with both.
