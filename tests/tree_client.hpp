@@ -7,6 +7,7 @@
 
 #include <inotify/inotify_tree.hpp>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -35,6 +36,11 @@ inline Picture::Entries on_disk(const fs::path& root) {
     return entries;
 }
 
+inline bool has_overflow(const std::vector<inotify::Event>& events) {
+    return std::ranges::any_of(
+        events, [](const inotify::Event& event) { return event.mask == inotify::IN::Q_OVERFLOW; });
+}
+
 /// A tree and the picture that its client keeps of it.
 struct Client {
     explicit Client(const fs::path& path, inotify::TreeOptions options = {})
@@ -45,8 +51,8 @@ struct Client {
     /// All events up to the empty value, each applied to the picture.
     std::vector<inotify::Event> cycle() {
         auto events = drain(tree);
+        overflowed = overflowed || has_overflow(events);
         for (const inotify::Event& event : events) {
-            overflowed = overflowed || event.mask == inotify::IN::Q_OVERFLOW;
             if (const std::string wrong = picture.apply(event); !wrong.empty())
                 FAIL_CHECK(wrong << ": " << event);
         }

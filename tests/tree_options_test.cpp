@@ -12,6 +12,7 @@ using test::contains;
 using test::drain;
 using test::drain_lines;
 using test::error_of;
+using test::has_overflow;
 using test::Lines;
 using test::names;
 using test::TempDir;
@@ -60,10 +61,6 @@ void overflow(const TempDir& dir) {
         test::touch(dir / "flood");
         fs::remove(dir / "flood");
     }
-}
-
-bool has_overflow(const std::vector<Event>& events) {
-    return std::ranges::any_of(events, [](const Event& e) { return e.mask == IN::Q_OVERFLOW; });
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ using namespace inotify;
 using namespace std::chrono_literals;
 using test::asking;
 using test::Client;
+using test::has_overflow;
 using test::on_disk;
 using test::TempDir;
 namespace fs = std::filesystem;
@@ -60,13 +61,6 @@ void fill_queue(const fs::path& one, const fs::path& other) {
         first.write("x");
         second.write("x");
     }
-}
-
-bool has_overflow(const std::vector<Event>& events) {
-    for (const Event& event : events)
-        if (event.mask == IN::Q_OVERFLOW)
-            return true;
-    return false;
 }
 
 #ifdef INOTIFY_TESTS_SANITIZED

@@ -506,8 +506,7 @@ bool TreeSource::next_change(Position& at, int wd_a, int wd_b, bool waits, Half&
             if ((record.mask & IN::Q_OVERFLOW.bits()) != 0)
                 return false;  // what was next has been dropped
             at += record.size;
-            if ((record.wd == wd_a || record.wd == wd_b) &&
-                (record.mask & membership.bits()) != 0) {
+            if (changes(record, wd_a) || changes(record, wd_b)) {
                 half = half_at(here, record);
                 return true;
             }
@@ -556,10 +555,9 @@ int TreeSource::find_mover(const Half& from, const Half& to, int wd_a, int wd_b)
     Record record;
     for (Position at = std::max(to.position + to.size, queue_.position()); queue_.peek(at, record);
          at += record.size) {
-        const Mask mask = record.mask;
-        if (mask.intersects(IN::MOVE_SELF) && (record.wd == wd_a || record.wd == wd_b))
+        if ((record.mask & IN::MOVE_SELF.bits()) != 0 && (record.wd == wd_a || record.wd == wd_b))
             return record.wd;
-        if (mask.intersects(membership) && (record.wd == from.wd || record.wd == to.wd))
+        if (changes(record, from.wd) || changes(record, to.wd))
             break;  // something that happened later
     }
     return -1;

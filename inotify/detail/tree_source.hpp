@@ -139,6 +139,9 @@ private:
     [[nodiscard]] bool is_told(NodeId node, const Half& half);
 
     // Looking ahead.
+    [[nodiscard]] static bool changes(const Record& record, int wd) {  // what the directory holds
+        return record.wd == wd && (record.mask & membership.bits()) != 0;
+    }
     [[nodiscard]] static Half half_at(Position position, const Record& record);
     bool find_moved_to(std::uint32_t cookie, Half& to);
     bool next_change(Position& at, int wd_a, int wd_b, bool waits, Half& half);

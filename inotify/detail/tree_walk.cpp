@@ -637,7 +637,7 @@ void TreeSource::erase_own_noise(Position since, Position until) {
 bool TreeSource::changed_between(Position since, Position until, int wd, std::string_view name) {
     Record record;
     for (; since < until && queue_.peek(since, record); since += record.size)
-        if (record.wd == wd && (record.mask & membership.bits()) != 0 && record.name == name)
+        if (changes(record, wd) && record.name == name)
             return true;
     return false;
 }
@@ -668,15 +668,16 @@ Position TreeSource::before_exchange(NodeId node, const std::vector<Look>& looks
         if ((record.mask & IN::MOVED_FROM.bits()) == 0 || !is_looked_at(record.wd))
             continue;
         const Half after = half_at(at, record);
-        Half before;  // the last change of the same directory
+        Position last = since;  // the last change of the same directory
         for (Position i = queue_.position(); i < since && queue_.peek(i, record); i += record.size)
-            if (record.wd == after.wd && (record.mask & membership.bits()) != 0)
-                before = half_at(i, record);
-        queue_.peek(at, record);
+            if (changes(record, after.wd))
+                last = i;
         // Where records may be missing in between, the cookies show that the two are one exchange.
-        const bool in_a_row = before.position >= lost_before_ || after.cookie == before.cookie + 1;
-        if ((before.mask & IN::MOVED_TO.bits()) != 0 && before.name == after.name && in_a_row)
-            result = std::min(result, before.position);
+        if (last < since && queue_.peek(last, record) && (record.mask & IN::MOVED_TO.bits()) != 0 &&
+            record.name == after.name &&
+            (last >= lost_before_ || after.cookie == record.cookie + 1))
+            result = std::min(result, last);
+        queue_.peek(at, record);
     }
     return result;
 }
