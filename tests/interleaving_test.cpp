@@ -178,6 +178,22 @@ TEST_SUITE("exhaustive") {
             }
     }
 
+    // Among them directories that lie at the same paths below two that change places.
+    TEST_CASE("whatever changes during a first scan, what is watched is right in the end") {
+        Setup setup = make_setup(false, false);
+        setup.while_scanning = true;
+        report("2 operations, while scanning", run_exhaustively(setup, 2));
+        for (const char* path : {"/r/a/d", "/r/a/d/e", "/r/b/d", "/r/b/d/e"})
+            setup.world.mkdir(path);
+        report("1 operations, deeper, while scanning", run_exhaustively(setup, 1));
+        for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U}) {
+            setup.split = split;
+            report("1 operations, deeper, while scanning, split behind " + std::to_string(split) +
+                       " records",
+                   run_exhaustively(setup, 1));
+        }
+    }
+
     TEST_CASE("every interleaving of three operations keeps the promises" *
               doctest::skip(sanitized)) {
         report("3 operations", run_exhaustively(make_setup(false, false), 3));
@@ -203,6 +219,8 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
             setup.world.unknown_types = true;
         if (seed % 8 < 3)
             setup.split = random() % 6;
+        if (seed % 10 == 1)
+            setup.while_scanning = true;
         if (seed % 7 == 0)
             setup.world.counts_subdirectories = false;
         sim::World world = setup.world;

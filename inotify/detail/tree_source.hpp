@@ -188,6 +188,7 @@ private:
     int list(int directory, std::vector<DirectoryEntry>& entries);
     int open(NodeId node);
     int open_in_place(NodeId node);
+    bool is_watch_of(NodeId node, int wd);
     bool is_in_place(NodeId node);
     void forget_heard();
     void listening_to(NodeId node);
@@ -235,6 +236,7 @@ private:
     [[nodiscard]] bool has_failures() const { return !unwatched_.empty() || !stuck_.empty(); }
     [[nodiscard]] bool is_history(NodeId node, const Half& half) const;
     [[nodiscard]] std::uint32_t watch_mask() const;
+    [[nodiscard]] std::uint32_t entry_mask() const;
     [[nodiscard]] std::uint32_t root_mask() const;
 
     static constexpr Position not_listed = std::numeric_limits<Position>::max();

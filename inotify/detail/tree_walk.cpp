@@ -80,11 +80,16 @@ void TreeSource::step(Work& item) {
     // What was seen is on the disk; with this the records that tell of it are queued, too.
     if (!looks.empty())
         kernel_.await_changes(directory);
+    // The looks by path were at this directory if its path still leads to it: what made the path
+    // lead elsewhere can only have been undone behind its own records.
+    const bool is_here =
+        !by_path ||
+        is_watch_of(node, kernel_.add_watch(path, is_root(node) ? root_mask() : entry_mask()));
     kernel_.close_directory(directory);
     const Position until = settle(since);
     since = std::max(since, queue_.position());
     since = before_exchange(node, looks, since, until);
-    if (by_path && moved_between(since, until)) {  // paths may have led elsewhere
+    if (by_path && (!is_here || moved_between(since, until))) {  // paths may have led elsewhere
         for (const Look& look : looks)
             if (look.fresh && look.error == 0)
                 kernel_.remove_watch(look.wd);
@@ -144,7 +149,7 @@ bool TreeSource::leaves_suffice(const Mode& mode) const {
 
 // Looks at entry_path_. False: this way does not do.
 bool TreeSource::look_by_path(int directory, Look& look) {
-    const int wd = kernel_.add_watch(entry_path_, watch_mask() | IN::DONT_FOLLOW.bits());
+    const int wd = kernel_.add_watch(entry_path_, entry_mask());
     if (wd < 0 || model_.watched_by(wd) != no_node)
         return false;
     Stat stat;
@@ -277,8 +282,8 @@ void TreeSource::apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& l
     healed(held);
     if (!look.by_path)
         tell_listing(held, look.entries, mode, false, since, until);
-    else if (!look.leaf)
-        list_soon(held, mode);
+    else if (!look.leaf)  // depth first: what its path leads through is in the caches
+        work_.push_front({.node = model_.ref(held), .names = {}, .mode = mode, .relist = true});
 }
 
 // The directory at this place is one that the model has elsewhere.
@@ -566,13 +571,18 @@ int TreeSource::open_in_place(NodeId node) {
     if (directory < 0)
         return directory;
     const int wd = kernel_.add_watch(directory, entry_path_, watch_mask());
-    if (wd == model_[node].wd)
+    if (is_watch_of(node, wd))
         return directory;
-    if (wd >= 0 && model_.watched_by(wd) == no_node)
-        kernel_.remove_watch(wd);
     kernel_.close_directory(directory);
     heard_elsewhere_ = true;
     return wd < 0 ? wd : -ESTALE;
+}
+
+// Whether what add_watch() gave is the directory's watch; one that is nobody's is taken back.
+bool TreeSource::is_watch_of(NodeId node, int wd) {
+    if (wd >= 0 && model_.watched_by(wd) == no_node)
+        kernel_.remove_watch(wd);
+    return wd == model_[node].wd;
 }
 
 bool TreeSource::is_in_place(NodeId node) {
@@ -869,13 +879,10 @@ void TreeSource::find_renamed_root(NodeId node) {
             continue;
         std::string path = parent;
         append_name(path, entry.name);
-        const int wd = kernel_.add_watch(path, watch_mask() | IN::DONT_FOLLOW.bits());
-        if (wd == model_[node].wd) {
+        if (is_watch_of(node, kernel_.add_watch(path, entry_mask()))) {
             root->access = path;
             return;
         }
-        if (wd >= 0 && model_.watched_by(wd) == no_node)
-            kernel_.remove_watch(wd);
     }
 }
 
@@ -897,6 +904,8 @@ std::uint32_t TreeSource::watch_mask() const {
     return (asked | membership | IN::MOVE_SELF | IN::DELETE_SELF | IN::ONLYDIR | IN::MASK_ADD)
         .bits();
 }
+
+std::uint32_t TreeSource::entry_mask() const { return watch_mask() | IN::DONT_FOLLOW.bits(); }
 
 std::uint32_t TreeSource::root_mask() const {
     return watch_mask() | (options_.mask & IN::DONT_FOLLOW).bits();
