@@ -60,11 +60,13 @@ TEST_CASE(
 
     const auto eventfd = error_with_descriptors_left(1);
     CHECK(eventfd.code() == std::errc::too_many_files_open);
-    CHECK(contains(eventfd.what(), "eventfd"));
+    CHECK(contains(eventfd.what(), "eventfd: the limit of open files"));
+    CHECK(contains(eventfd.what(), "ulimit -n"));
 
     const auto epoll = error_with_descriptors_left(2);
     CHECK(epoll.code() == std::errc::too_many_files_open);
-    CHECK(contains(epoll.what(), "epoll_create1"));
+    CHECK(contains(epoll.what(), "epoll_create1: the limit of open files"));
+    CHECK(contains(epoll.what(), "ulimit -n"));
 
     CHECK(test::open_descriptors() == before);
     {

@@ -30,6 +30,8 @@ void throw_error(Kernel* kernel, int error, const std::string& call, const std::
     if (kernel != nullptr && call == "inotify_init1" && error == EMFILE)
         what += ": " + limit_reached(*kernel, "max_user_instances") +
                 ", or the limit of open files (`ulimit -n`) is";
+    else if (error == EMFILE)
+        what += ": the limit of open files is reached; raise it with `ulimit -n`";
     throw std::system_error(error, std::system_category(), what);
 }
 

@@ -9,7 +9,7 @@
 namespace inotify::detail {
 
 /// Throws the std::system_error of a `call` that failed with `error`: the call and the path, and
-/// for a limit of inotify its value now and how to raise it.
+/// for a limit how to raise it, with its value now where it is one of inotify.
 [[noreturn]] void throw_error(Kernel* kernel, int error, const std::string& call,
                               const std::string& path = {});
 
