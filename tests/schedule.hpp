@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -74,7 +75,8 @@ struct Setup {
     // moment before the others are.
     std::optional<std::size_t> split = {};
     // Without report_existing: the operations happen from the first call on, when there is no
-    // picture yet, so that only what is watched in the end can be checked.
+    // picture yet. What can be checked is that a file in each directory is told, that is created
+    // once the scan has returned, and what is watched in the end.
     bool while_scanning = false;
 };
 
@@ -196,6 +198,15 @@ inline Outcome run(const Setup& setup,
     if (!reports)
         picture = Picture(setup.root, world.tree(setup.root));
     made = true;
+    std::set<std::string> probes;
+    if (setup.while_scanning && left() == 0) {
+        probes.insert(setup.root + "/probe");
+        for (const auto& [path, directory] : world.tree(setup.root))
+            if (directory)
+                probes.insert(path + "/probe");
+        for (const std::string& path : probes)
+            world.create(path);
+    }
     const auto fail = [&](const std::string& error) {
         if (outcome.error.empty())
             outcome.error = error;
@@ -217,6 +228,9 @@ inline Outcome run(const Setup& setup,
             // What an error kept from the first scan comes as new later.
             if (event->error && !reports && done == 0)
                 picture.forget(event->path);
+            if (event->filename == "probe" && event->mask == inotify::IN::CREATE &&
+                probes.erase(event->full_path()) == 0)
+                fail("told twice, or where it is not: " + line.str());
             const std::string wrong = picture.apply(*event);
             if (!wrong.empty() && !setup.while_scanning)
                 fail(wrong + ": " + line.str());
@@ -258,6 +272,8 @@ inline Outcome run(const Setup& setup,
     }
     if (const std::string wrong = wrong_watches(world, tree, setup.root); !wrong.empty())
         fail(wrong);
+    if (!probes.empty())
+        fail("not told: " + *probes.begin());
     if (!tree.coverage().unwatched.empty())
         fail("not covered: " + tree.coverage().unwatched.front().path);
     if (world.open_directories() != 0)

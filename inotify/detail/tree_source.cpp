@@ -75,7 +75,7 @@ void TreeSource::add_tree(const std::string& path) {
     list_soon(node,
               {.announce = options_.report_existing ? Announce::existing : Announce::nothing});
     if (!options_.report_existing) {
-        while (work()) {
+        while (work() || catch_up()) {
         }
     }
     if (!out_.empty() || !work_.empty())
@@ -102,6 +102,19 @@ void TreeSource::remove_tree(const std::string& path) {
                    return is_within(other, path) && is_within(event.path, other);
                });
     });
+}
+
+// What the first scan could not reach waits for the records that say where it is now: they are
+// handled at once, so that all is watched when the scan returns. Their events come later.
+bool TreeSource::catch_up() {
+    if (deferred_.empty())
+        return false;
+    const Record* record = queue_.front();
+    if (record == nullptr)
+        return idle();
+    if (Event event; handle(*record, event))
+        std::swap(out_.push(), event);
+    return true;
 }
 
 Duration TreeSource::until_due() {

@@ -120,6 +120,7 @@ private:
     };
 
     // Records.
+    bool catch_up();
     bool handle(const Record& record, Event& event);
     void handle_own(NodeId node, const Half& half);
     void handle_entry(NodeId node, const Half& half);
