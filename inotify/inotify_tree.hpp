@@ -34,7 +34,8 @@ struct TreeOptions {
     /// How long a cycle waits at most when nothing is queued.
     Duration block_duration = std::chrono::seconds{1};
     /// True for a path that shall be neither watched, nor descended into, nor reported. Called
-    /// with the full path, by the thread that uses the tree.
+    /// with the full path, by the thread that uses the tree. What it throws ends the loop, and what
+    /// was looked at may be lost.
     std::function<bool(std::string_view path)> exclude = {};
     /// How far below a root directories are watched; 0: the root's own entries only.
     std::size_t max_depth = unlimited;

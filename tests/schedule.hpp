@@ -228,9 +228,8 @@ inline Outcome run(const Setup& setup,
             // What an error kept from the first scan comes as new later.
             if (event->error && !reports && done == 0)
                 picture.forget(event->path);
-            if (event->filename == "probe" && event->mask == inotify::IN::CREATE &&
-                probes.erase(event->full_path()) == 0)
-                fail("told twice, or where it is not: " + line.str());
+            if (event->mask == inotify::IN::CREATE)
+                probes.erase(event->full_path());
             const std::string wrong = picture.apply(*event);
             if (!wrong.empty() && !setup.while_scanning)
                 fail(wrong + ": " + line.str());

@@ -5,10 +5,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
+#include <vector>
 
 using test::KernelTree;
 
@@ -93,4 +96,116 @@ TEST_CASE("a root that another one covered is watched once its path is there aga
     test::drain(tree);
     CHECK(tree.coverage().unwatched.empty());
     CHECK(tree.coverage().watched == 1);
+}
+
+// What one entry of a look has watched is not taken back for another that turns out to lead there.
+TEST_CASE("what changes places while it is looked at is not told to be deleted") {
+    std::size_t calls = 1;
+    for (std::size_t first = 0; first < calls; ++first)
+        for (std::size_t second = first; second < calls; ++second) {
+            sim::World world;
+            for (const char* path : {"/r", "/o", "/o/n", "/o/n/d1", "/o/n/d1/x", "/o/n/d2"})
+                world.mkdir(path);
+            world.create("/o/f");
+            KernelTree tree(world.make_kernel(), {});
+            tree.add_tree("/r");
+            test::drain(tree);
+            world.rename("/o/n", "/r/n");
+            calls = 0;
+            world.before_call = [&](std::string_view) {
+                if (calls == first)
+                    world.rename("/o/f", "/r/n/d1/f");
+                if (calls++ == second)
+                    world.exchange("/r/n/d1", "/r/n/d2");
+                return 0;
+            };
+            const test::Lines lines = test::lines(test::drain(tree), "/r");
+            world.before_call = nullptr;
+            CAPTURE(first);
+            CAPTURE(second);
+            CAPTURE(lines);
+            CHECK(std::ranges::none_of(
+                lines, [](const std::string& line) { return line.starts_with("DELETE"); }));
+            CHECK(test::wrong_watches(world, tree, "/r") == "");
+        }
+}
+
+TEST_CASE("of two links to one directory one goes while both are looked at; the other stays") {
+    bool unlinked = true;
+    for (std::size_t moment = 0; unlinked; ++moment) {
+        sim::World world;
+        for (const char* path : {"/r", "/o", "/o/d"})
+            world.mkdir(path);
+        world.symlink("/o", "/r/l1");
+        world.symlink("/o", "/r/l2");
+        inotify::TreeOptions options;
+        options.follow_symlinks = options.report_existing = true;
+        KernelTree tree(world.make_kernel(), options);
+        tree.add_tree("/r");
+        std::size_t calls = 0;
+        unlinked = false;
+        world.before_call = [&](std::string_view) {
+            if (calls++ == moment)
+                unlinked = world.unlink("/r/l1") == 0;
+            return 0;
+        };
+        std::vector<inotify::Event> events = test::drain(tree);
+        world.before_call = nullptr;
+        std::ranges::move(test::drain(tree), std::back_inserter(events));
+        const test::Lines lines = test::lines(events, "/r");
+        CAPTURE(moment);
+        CAPTURE(lines);
+        CHECK(std::ranges::count(lines, "CREATE l2") == 1);
+        CHECK(std::ranges::count(lines, "CREATE|ISDIR l2/d") == (unlinked ? 1 : 0));
+        CHECK(std::ranges::count(lines, "DELETE|ISDIR l2/d") == 0);
+    }
+}
+
+// So that the queue cannot overflow by what happens, or is caused, meanwhile.
+TEST_CASE("while large directories are compared the queue is read") {
+    sim::World world;
+    world.mkdir("/r");
+    for (int d = 0; d < 10; ++d) {
+        const std::string directory = "/r/" + std::to_string(d);
+        world.mkdir(directory);
+        for (int f = 0; f < 2'000; ++f)
+            world.create(directory + '/' + std::to_string(f));
+    }
+    KernelTree tree(world.make_kernel(), {});
+    tree.add_tree("/r");
+    test::drain(tree);
+    world.max_queued_events = 0;
+    world.mkdir("/r/new");
+    world.max_queued_events = 16'384;
+    std::size_t lists = 0;
+    std::size_t most = 0;
+    world.before_call = [&](std::string_view call) {
+        lists = call == "read" ? 0 : lists + (call == "list" ? 1 : 0);
+        most = std::max(most, lists);
+        return 0;
+    };
+    CHECK(test::lines(test::drain(tree), "/r") == test::Lines{"Q_OVERFLOW", "CREATE|ISDIR new"});
+    CHECK(most > 1);
+    CHECK(most <= 4);  // the root, and 3 of 10
+}
+
+TEST_CASE("while a renamed root is looked for the queue is read") {
+    sim::World world;
+    for (const char* path : {"/p", "/p/r", "/q"})
+        world.mkdir(path);
+    for (int d = 0; d < 50; ++d)
+        world.mkdir("/p/" + std::to_string(d));
+    KernelTree tree(world.make_kernel(), {});
+    tree.add_tree("/p/r");
+    test::drain(tree);
+    world.rename("/p/r", "/q/r");
+    std::size_t added = 0;
+    std::size_t most = 0;
+    world.before_call = [&](std::string_view call) {
+        added = call == "read" ? 0 : added + (call == "add_watch" ? 1 : 0);
+        most = std::max(most, added);
+        return 0;
+    };
+    CHECK(test::lines(test::drain(tree), "/p/r") == test::Lines{"MOVE_SELF ."});
+    CHECK(most == 1);
 }

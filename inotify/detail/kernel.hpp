@@ -73,7 +73,7 @@ public:
     virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
 
     /// One getdents64(2), which waits for the system calls that are changing the directory's
-    /// entries.
+    /// entries. There is nothing to list behind it.
     virtual void await_changes(int directory) = 0;
 
     /// fstatat(2) of the entry `name`, or of a path without an open directory; of the directory

@@ -108,6 +108,7 @@ public:
     }
 
     int wait(std::chrono::milliseconds timeout) override {
+        known_device_ = 0;  // its number may be another file system's by then
         std::array<epoll_event, 2> events;
         const auto limit =
             timeout.count() < 0 ? -1 : std::min<std::int64_t>(timeout.count(), INT_MAX);

@@ -39,7 +39,7 @@ struct Mode {
     Announce announce = Announce::fresh;
     bool deep = false;     // compare the contents of what is known already, too
     bool decides = false;  // what is not there is gone, whatever records may still say
-    bool careful = false;  // watch by descriptor: paths have changed during the first try
+    bool careful = false;  // watch by descriptor: paths have changed while they were used
 };
 
 /// Follows trees by their records, and by looking at the disk where records cannot tell.
@@ -190,6 +190,7 @@ private:
     int open(NodeId node);
     int open_in_place(NodeId node);
     bool is_watch_of(NodeId node, int wd);
+    void unwatch(int wd);
     bool is_in_place(NodeId node);
     void forget_heard();
     void listening_to(NodeId node);
@@ -197,8 +198,7 @@ private:
     void erase_own_noise(Position since, Position until);
     bool changed_between(Position since, Position until, int wd, std::string_view name);
     bool moved_between(Position since, Position until);
-    Position before_exchange(NodeId node, const std::vector<Look>& looks, Position since,
-                             Position until);
+    Position before_exchange(NodeId node, Position since, Position until);
     void stamp(NodeId node, Position Stamp::* what, Position since);
     void stamp_name(NodeId node, const std::string& name, Position since);
     void displace(NodeId node);
@@ -268,6 +268,7 @@ private:
     Half last_left_;             // the last MOVED_FROM
 
     std::deque<Work> work_;
+    std::vector<Look> looks_;     // of this step
     std::vector<Work> deferred_;  // could not be reached; tried again at idle
     struct Doubt {
         NodeRef node;

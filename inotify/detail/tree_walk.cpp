@@ -10,9 +10,11 @@
 namespace inotify::detail {
 namespace {
 
-// Entries that one step looks at. Between steps events are yielded, so this bounds both the time
-// and the memory that go by before the loop goes on.
+// Entries that one step looks at, and how many in these may have been listed before it looks at the
+// next. Between steps the queue is read and events are yielded, so this bounds both the time and
+// the memory that go by before; one directory is listed as a whole.
 constexpr std::size_t step_size = 64;
+constexpr std::size_t step_listed = 4096;
 
 // Records that wait in memory while the walk goes on; beyond this they count as an overflow.
 constexpr std::size_t most_buffered = 64 * 1024 * 1024;
@@ -50,8 +52,8 @@ void TreeSource::step(Work& item) {
     const NodeId node = item.node.id;
     forget_heard();
     Position since = queue_.end();
-    // With nothing queued the model's paths are those of this moment; that they stay so during a
-    // step by path is seen at its end.
+    // With nothing queued the model's paths are those of this moment; whether they are, and stay so
+    // during a step by path, is seen at its end.
     const bool by_path = leaves_suffice(item.mode);
     const bool is_certain = by_path && queue_.position() == since;
     const int directory = is_certain ? open(node) : open_in_place(node);
@@ -69,31 +71,35 @@ void TreeSource::step(Work& item) {
             item.names = directories_in(node, entries);
     }
     const Mode mode = item.mode;
-    std::vector<Look> looks(std::min(item.names.size() - item.next, step_size));
-    for (Look& look : looks) {
+    const std::size_t last = std::min(item.next + step_size, item.names.size());
+    for (std::size_t listed = 0; item.next < last && listed < step_listed;) {
+        Look& look = looks_.emplace_back();
         look.name = item.names[item.next++];
         entry_path_ = path;
         append_name(entry_path_, look.name);
         if (!by_path || !look_by_path(directory, look))
             look_by_descriptor(directory, node, mode, look);
+        listed += look.entries.size();
     }
     // What was seen is on the disk; with this the records that tell of it are queued, too.
-    if (!looks.empty())
+    if (!looks_.empty())
         kernel_.await_changes(directory);
     // The looks by path were at this directory if its path still leads to it: what made the path
-    // lead elsewhere can only have been undone behind its own records.
+    // lead elsewhere, below the root, is undone behind its own records.
     const bool is_here =
         !by_path ||
         is_watch_of(node, kernel_.add_watch(path, is_root(node) ? root_mask() : entry_mask()));
     kernel_.close_directory(directory);
+    heard_elsewhere_ |= !is_here;
     const Position until = settle(since);
     since = std::max(since, queue_.position());
-    since = before_exchange(node, looks, since, until);
+    since = before_exchange(node, since, until);
     if (by_path && (!is_here || moved_between(since, until))) {  // paths may have led elsewhere
-        for (const Look& look : looks)
+        for (const Look& look : looks_)
             if (look.fresh && look.error == 0)
-                kernel_.remove_watch(look.wd);
-        item.next -= looks.size();
+                unwatch(look.wd);
+        item.next -= looks_.size();
+        looks_.clear();
         item.mode.careful = true;
         work_.push_front(std::move(item));
         return;
@@ -114,9 +120,10 @@ void TreeSource::step(Work& item) {
     item.relist = false;
     if (item.next < item.names.size())
         work_.push_front(std::move(item));
-    for (Look& look : looks)
+    for (Look& look : looks_)
         if (model_.alive(here))
             apply(node, mode, look, since, until);
+    looks_.clear();
 
     lose_buffered();
 }
@@ -154,7 +161,7 @@ bool TreeSource::look_by_path(int directory, Look& look) {
         return false;
     Stat stat;
     if (kernel_.stat(directory, look.name, false, stat) < 0) {
-        kernel_.remove_watch(wd);
+        unwatch(wd);
         return false;
     }
     look.wd = wd;
@@ -203,8 +210,8 @@ void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode
         look.error = -list(opened, look.entries);
     kernel_.close_directory(opened);
     if (look.error != 0 && look.fresh)
-        kernel_.remove_watch(wd);
-    if (!look.fresh && owner != held)
+        unwatch(wd);
+    if (owner != no_node && owner != held)
         look.owner_in_place = is_in_place(owner);
 }
 
@@ -215,7 +222,7 @@ void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since
         // Whether this is from before or from after the change cannot be known. The records that
         // tell of the change tell the rest.
         if (look.fresh && look.error == 0 && model_.watched_by(look.wd) == no_node)
-            kernel_.remove_watch(look.wd);
+            unwatch(look.wd);
         if (held != no_node)
             doubt(held, mode.deep);
         return;
@@ -247,7 +254,7 @@ void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since
     } else if (look.fresh) {
         apply_fresh(node, held, mode, look, since, until);
     } else {
-        // Its watch went with what an earlier look of this step removed.
+        // Its watch was taken back for another reason.
         look_soon(node, {look.name}, mode);
     }
 }
@@ -581,8 +588,16 @@ int TreeSource::open_in_place(NodeId node) {
 // Whether what add_watch() gave is the directory's watch; one that is nobody's is taken back.
 bool TreeSource::is_watch_of(NodeId node, int wd) {
     if (wd >= 0 && model_.watched_by(wd) == no_node)
-        kernel_.remove_watch(wd);
+        unwatch(wd);
     return wd == model_[node].wd;
+}
+
+// Takes a watch back. What was looked at by it, and is not applied yet, is looked at again.
+void TreeSource::unwatch(int wd) {
+    kernel_.remove_watch(wd);
+    for (Look& look : looks_)
+        if (look.wd == wd)
+            look.fresh = false;
 }
 
 bool TreeSource::is_in_place(NodeId node) {
@@ -666,28 +681,27 @@ bool TreeSource::moved_between(Position since, Position until) {
 
 // A look at directories begins in the middle of an exchange when the first pair of its records was
 // queued before, the second after; `since` then goes before both.
-Position TreeSource::before_exchange(NodeId node, const std::vector<Look>& looks, Position since,
-                                     Position until) {
+Position TreeSource::before_exchange(NodeId node, Position since, Position until) {
     const auto is_looked_at = [&](int wd) {
         return wd == model_[node].wd ||
-               std::ranges::any_of(looks, [&](const Look& l) { return !l.fresh && l.wd == wd; });
+               std::ranges::any_of(looks_, [&](const Look& l) { return !l.fresh && l.wd == wd; });
     };
     Position result = since;
     Record record;
+    Record earlier;
     for (Position at = since; at < until && queue_.peek(at, record); at += record.size) {
         if ((record.mask & IN::MOVED_FROM.bits()) == 0 || !is_looked_at(record.wd))
             continue;
-        const Half after = half_at(at, record);
         Position last = since;  // the last change of the same directory
-        for (Position i = queue_.position(); i < since && queue_.peek(i, record); i += record.size)
-            if (changes(record, after.wd))
+        for (Position i = queue_.position(); i < since && queue_.peek(i, earlier);
+             i += earlier.size)
+            if (changes(earlier, record.wd))
                 last = i;
         // Where records may be missing in between, the cookies show that the two are one exchange.
-        if (last < since && queue_.peek(last, record) && (record.mask & IN::MOVED_TO.bits()) != 0 &&
-            record.name == after.name &&
-            (last >= lost_before_ || after.cookie == record.cookie + 1))
+        if (last < since && queue_.peek(last, earlier) &&
+            (earlier.mask & IN::MOVED_TO.bits()) != 0 && earlier.name == record.name &&
+            (last >= lost_before_ || record.cookie == earlier.cookie + 1))
             result = std::min(result, last);
-        queue_.peek(at, record);
     }
     return result;
 }
@@ -835,7 +849,7 @@ void TreeSource::remove_subtree(NodeId top) {
         const NodeId parent = model_[node].parent;
         if (model_[node].wd >= 0) {
             // Of a deleted directory the kernel has removed the watch, or will when it is closed.
-            kernel_.remove_watch(model_[node].wd);
+            unwatch(model_[node].wd);
             unwatched = true;
         }
         stamps_.erase(node);
@@ -883,6 +897,7 @@ void TreeSource::find_renamed_root(NodeId node) {
             root->access = path;
             return;
         }
+        queue_.end();  // a watch that is taken back leaves a record
     }
 }
 
