@@ -209,3 +209,26 @@ TEST_CASE("while a renamed root is looked for the queue is read") {
     CHECK(test::lines(test::drain(tree), "/p/r") == test::Lines{"MOVE_SELF ."});
     CHECK(most == 1);
 }
+
+TEST_CASE("a first scan ends though directories are renamed all the time") {
+    sim::World world;
+    for (const char* path : {"/r", "/r/a", "/r/a/s", "/r/b"})
+        world.mkdir(path);
+    KernelTree tree(world.make_kernel(), {});
+    std::size_t opened = 0;
+    std::size_t calls = 0;
+    world.before_call = [&](std::string_view call) {
+        opened += call == "open_directory" ? 1 : 0;
+        if (opened == 2 && world.rename("/r/a", "/r/z") == 0)
+            ++opened;
+        if (opened > 2 && ++calls % 2 == 0 && world.rename("/r/b", "/r/c") != 0)
+            world.rename("/r/c", "/r/b");
+        return 0;
+    };
+    tree.add_tree("/r");
+    world.before_call = nullptr;
+    world.mkdir("/r/z/s/new");
+    const test::Lines lines = test::lines(test::drain(tree), "/r");
+    CHECK(std::ranges::count(lines, "CREATE|ISDIR z/s/new") == 1);
+    CHECK(test::wrong_watches(world, tree, "/r") == "");
+}

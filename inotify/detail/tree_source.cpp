@@ -14,6 +14,9 @@ namespace {
 // A name that changes all the time is looked at again only so often.
 constexpr int most_tries = 3;
 
+// Bytes of records that a first scan handles at most, where directories are renamed without end.
+constexpr Position most_caught_up = 1024 * 1024;
+
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
                            ": an InotifyTree manages its watches; use add_tree, remove_tree");
@@ -75,8 +78,12 @@ void TreeSource::add_tree(const std::string& path) {
     list_soon(node,
               {.announce = options_.report_existing ? Announce::existing : Announce::nothing});
     if (!options_.report_existing) {
-        while (work() || catch_up()) {
+        const Position limit = queue_.position() + most_caught_up;
+        while (work() || (queue_.position() < limit && catch_up())) {
         }
+        for (Work& item : deferred_)
+            if (item.mode.announce == Announce::nothing)
+                item.mode.announce = Announce::fresh;  // better told twice than not at all
     }
     if (!out_.empty() || !work_.empty())
         kernel_
