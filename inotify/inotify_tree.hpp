@@ -60,9 +60,9 @@ struct TreeOptions {
 /// stays in coverage().unwatched and is tried again at idle, at most once a second.
 class INOTIFY_EXPORT InotifyTree : public Inotify {
 public:
-    /// Watches `root` and all below it, and returns when that is done. Throws std::system_error as
-    /// Inotify and add_watch() do when the instance cannot be made or `root` cannot be watched,
-    /// EINVAL for a mask that is refused.
+    /// Watches `root` and all below it, and returns when that is done; with `report_existing` it is
+    /// done as the events are read. Throws std::system_error as Inotify and add_watch() do when the
+    /// instance cannot be made or `root` cannot be watched, EINVAL for a mask that is refused.
     explicit InotifyTree(const std::filesystem::path& root, TreeOptions options = {});
 
     /// The same, with the two options that are used most.
@@ -84,8 +84,9 @@ public:
     /// Closes the instance; the kernel removes its watches.
     ~InotifyTree() override = default;
 
-    /// Adds a root, and returns when all below it is watched; nothing happens if it is a root
-    /// already. Throws as the constructor does.
+    /// Adds a root, and returns when all below it is watched; what appears meanwhile is watched as
+    /// its events are read. Nothing happens if it is a root already. Throws as the constructor
+    /// does.
     void add_tree(const std::filesystem::path& root);
 
     /// Removes a whole root, spelled as it was given; nothing more of it is yielded. Throws

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // InotifyTree: what appears is watched and told once, what goes is gone, and it hears no reading of
 // its own.
+#include "forwarding_kernel.hpp"
 #include "tree_client.hpp"
 
 #include <poll.h>
@@ -9,9 +10,12 @@
 #include <algorithm>
 #include <concepts>
 #include <functional>
+#include <memory>
 #include <set>
 #include <stdexcept>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 using namespace inotify;
 using namespace std::chrono_literals;
@@ -460,6 +464,31 @@ TEST_CASE("another event loop is told of what there is to read") {
     CHECK(drain(reporting).size() == 3);
     CHECK(drain(reporting).empty());
     CHECK_FALSE(readable(reporting));
+}
+
+TEST_CASE("another event loop is told of what happened while a root was added") {
+    class TouchingKernel final : public test::ForwardingKernel {
+    public:
+        explicit TouchingKernel(fs::path path)
+            : ForwardingKernel(inotify::detail::make_linux_kernel()), path_(std::move(path)) {}
+
+        int list(int directory, std::vector<inotify::detail::DirectoryEntry>& entries) override {
+            test::touch(path_);
+            return ForwardingKernel::list(directory, entries);
+        }
+
+    private:
+        fs::path path_;
+    };
+    TempDir live, added;
+    test::KernelTree tree(std::make_unique<TouchingKernel>(live / "f"), asking(IN::CREATE));
+    tree.add_tree(live.path());
+    drain(tree);
+    fs::remove(live / "f");
+    tree.add_tree(added.path());
+    pollfd ready{tree.fd(), POLLIN, 0};
+    CHECK(::poll(&ready, 1, 0) == 1);
+    CHECK(drain_lines(tree, live) == Lines{"CREATE f"});
 }
 
 TEST_CASE("stop ends a tree's range and loses nothing") {

@@ -78,16 +78,17 @@ void TreeSource::add_tree(const std::string& path) {
     list_soon(node,
               {.announce = options_.report_existing ? Announce::existing : Announce::nothing});
     if (!options_.report_existing) {
-        const Position limit = queue_.position() + most_caught_up;
+        const Position limit = queue_.end() + most_caught_up;
         while (work() || (queue_.position() < limit && catch_up())) {
         }
         for (Work& item : deferred_)
             if (item.mode.announce == Announce::nothing)
                 item.mode.announce = Announce::fresh;  // better told twice than not at all
     }
-    if (!out_.empty() || !work_.empty())
-        kernel_
-            .wake();  // the descriptor of other event loops shows that there is something to read
+    // The descriptor of other event loops shows that there is something to read.
+    if (!out_.empty() || !work_.empty() || !deferred_.empty() || !doubtful_.empty() ||
+        queue_.buffered() != 0)
+        kernel_.wake();
 }
 
 void TreeSource::remove_tree(const std::string& path) {
@@ -112,15 +113,17 @@ void TreeSource::remove_tree(const std::string& path) {
 }
 
 // What the first scan could not reach waits for the records that say where it is now: they are
-// handled at once, so that all is watched when the scan returns. Their events come later.
+// handled at once, so that it is watched when the scan returns. Their events come later.
 bool TreeSource::catch_up() {
     if (deferred_.empty())
         return false;
+    if (lose_buffered())
+        return true;
     const Record* record = queue_.front();
     if (record == nullptr)
         return idle();
     if (Event event; handle(*record, event))
-        std::swap(out_.push(), event);
+        out_.push() = std::move(event);
     return true;
 }
 

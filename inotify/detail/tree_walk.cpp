@@ -51,6 +51,7 @@ bool TreeSource::work() {
 void TreeSource::step(Work& item) {
     const NodeId node = item.node.id;
     forget_heard();
+    looks_.clear();
     Position since = queue_.end();
     // With nothing queued the model's paths are those of this moment; whether they are, and stay so
     // during a step by path, is seen at its end.
@@ -71,7 +72,8 @@ void TreeSource::step(Work& item) {
             item.names = directories_in(node, entries);
     }
     const Mode mode = item.mode;
-    const std::size_t last = std::min(item.next + step_size, item.names.size());
+    const std::size_t last =
+        error == 0 ? std::min(item.next + step_size, item.names.size()) : item.next;
     for (std::size_t listed = 0; item.next < last && listed < step_listed;) {
         Look& look = looks_.emplace_back();
         look.name = item.names[item.next++];
@@ -99,7 +101,6 @@ void TreeSource::step(Work& item) {
             if (look.fresh && look.error == 0)
                 unwatch(look.wd);
         item.next -= looks_.size();
-        looks_.clear();
         item.mode.careful = true;
         work_.push_front(std::move(item));
         return;
