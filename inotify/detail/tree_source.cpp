@@ -215,9 +215,8 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
 
 // A record about an entry of the watched directory.
 void TreeSource::handle_entry(NodeId node, const Half& half) {
+    make_sure(node, half);
     const Mask mask = half.mask;
-    if (!mask.intersects(IN::MOVED_TO))
-        make_sure(node, half);
     if (mask.intersects(IN::MOVED_FROM)) {
         handle_moved_from(node, half);
     } else if (excluded(node, half.name)) {
@@ -278,10 +277,8 @@ void TreeSource::handle_deleted(NodeId node, const Half& half) {
 
 // An entry that came from where this stream does not know it.
 void TreeSource::arrive(NodeId node, const Half& half) {
-    if (is_history(node, half)) {
-        make_sure(node, half);
+    if (is_history(node, half))
         return;
-    }
     if (Half back; is_swapped(half, back)) {
         // What was there leaves first, so that a client which applies both in order has the other.
         // But it has left already when the kernel has merged two arrivals into this record; then
@@ -295,7 +292,6 @@ void TreeSource::arrive(NodeId node, const Half& half) {
             leave(node, half.name);
         }
     }
-    make_sure(node, half);
     vacate(node, half.name, half.is_dir());
     tell_record(node, half);
     if (!half.is_dir()) {
@@ -343,6 +339,7 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
     const NodeId target = found ? model_.watched_by(to.wd) : no_node;
     if (target != no_node && !excluded(target, to.name) && !is_history(target, to)) {
         queue_.erase(to.position);
+        make_sure(target, to);
         rename(node, from, target, to);
         return;
     }
@@ -368,7 +365,6 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
         exchange(from_dir, from, to_dir, to, back_from, back_to);
         return;
     }
-    make_sure(to_dir, to);
     tell_record(from_dir, from);
     if (!can_carry(from_dir, from, to_dir)) {
         const NodeRef target = model_.ref(to_dir);

@@ -772,7 +772,7 @@ void TreeSource::look_for_unsure() {
         Stat stat;
         const int on_disk = look_for(node, unsure.name, stat);
         const Position until = settle(since);
-        if (changed_between(queue_.position(), until, model_[node].wd, unsure.name) ||
+        if (changed_between(since, until, model_[node].wd, unsure.name) ||
             (on_disk < 0 && on_disk != -ENOENT))
             unsure_.push_back(std::move(unsure));
         else if (on_disk == 0 && stat.type != FileType::directory)
