@@ -8,16 +8,8 @@
 
 using namespace inotify;
 using namespace std::chrono_literals;
+using test::readable;
 using test::TempDir;
-
-namespace {
-
-bool readable(const Inotify& i) {
-    pollfd descriptor{.fd = i.fd(), .events = POLLIN, .revents = 0};
-    return ::poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLIN) != 0;
-}
-
-}  // namespace
 
 TEST_CASE("fd() is readable when events are queued, and not after the empty value") {
     TempDir dir;

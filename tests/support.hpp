@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -147,6 +148,12 @@ inline Lines lines(const std::vector<inotify::Event>& events, const TempDir& dir
 /// `drain()` as lines.
 inline Lines drain_lines(inotify::Inotify& adapter, const TempDir& directory) {
     return lines(drain(adapter), directory);
+}
+
+/// Whether another event loop is told that there is something to loop over.
+inline bool readable(const inotify::Inotify& adapter) {
+    pollfd descriptor{.fd = adapter.fd(), .events = POLLIN, .revents = 0};
+    return ::poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLIN) != 0;
 }
 
 /// The std::system_error that `action` throws; a failed check if it throws none.

@@ -4,7 +4,6 @@
 #include "forwarding_kernel.hpp"
 #include "tree_client.hpp"
 
-#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -25,6 +24,7 @@ using test::drain;
 using test::drain_lines;
 using test::Lines;
 using test::names;
+using test::readable;
 using test::TempDir;
 namespace fs = std::filesystem;
 
@@ -446,10 +446,6 @@ TEST_CASE("a loop over a tree that is left goes on where it was") {
 TEST_CASE("another event loop is told of what there is to read") {
     TempDir dir;
     fs::create_directory(dir / "a");
-    const auto readable = [](const InotifyTree& tree) {
-        pollfd ready{tree.fd(), POLLIN, 0};
-        return ::poll(&ready, 1, 0) == 1;
-    };
     InotifyTree tree(dir.path(), asking(names));
     drain(tree);
     CHECK_FALSE(readable(tree));
@@ -486,8 +482,7 @@ TEST_CASE("another event loop is told of what happened while a root was added") 
     drain(tree);
     fs::remove(live / "f");
     tree.add_tree(added.path());
-    pollfd ready{tree.fd(), POLLIN, 0};
-    CHECK(::poll(&ready, 1, 0) == 1);
+    CHECK(readable(tree));
     CHECK(drain_lines(tree, live) == Lines{"CREATE f"});
 }
 

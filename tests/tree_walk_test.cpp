@@ -15,6 +15,19 @@
 
 using test::KernelTree;
 
+namespace {
+
+// From now on `most` is how many such calls there were at most between two reads.
+void count_between_reads(sim::World& world, std::string_view counted, std::size_t& most) {
+    world.before_call = [counted, &most, count = std::size_t{0}](std::string_view call) mutable {
+        count = call == "read" ? 0 : count + (call == counted ? 1 : 0);
+        most = std::max(most, count);
+        return 0;
+    };
+}
+
+}  // namespace
+
 TEST_CASE("of many directories none is skipped when one vanishes while they are looked at") {
     sim::World world;
     world.mkdir("/r");
@@ -177,13 +190,8 @@ TEST_CASE("while large directories are compared the queue is read") {
     world.max_queued_events = 0;
     world.mkdir("/r/new");
     world.max_queued_events = 16'384;
-    std::size_t lists = 0;
     std::size_t most = 0;
-    world.before_call = [&](std::string_view call) {
-        lists = call == "read" ? 0 : lists + (call == "list" ? 1 : 0);
-        most = std::max(most, lists);
-        return 0;
-    };
+    count_between_reads(world, "list", most);
     CHECK(test::lines(test::drain(tree), "/r") == test::Lines{"Q_OVERFLOW", "CREATE|ISDIR new"});
     CHECK(most > 1);
     CHECK(most <= 4);  // the root, and 3 of 10
@@ -199,13 +207,8 @@ TEST_CASE("while a renamed root is looked for the queue is read") {
     tree.add_tree("/p/r");
     test::drain(tree);
     world.rename("/p/r", "/q/r");
-    std::size_t added = 0;
     std::size_t most = 0;
-    world.before_call = [&](std::string_view call) {
-        added = call == "read" ? 0 : added + (call == "add_watch" ? 1 : 0);
-        most = std::max(most, added);
-        return 0;
-    };
+    count_between_reads(world, "add_watch", most);
     CHECK(test::lines(test::drain(tree), "/p/r") == test::Lines{"MOVE_SELF ."});
     CHECK(most == 1);
 }
