@@ -27,6 +27,7 @@ struct Node {
     bool pruned = false;   // told, but not to be watched: another file system
     bool missing = false;  // its parent's listing does not show it
     bool lost = false;     // its watch ended with no word from its parent
+    bool stale = false;    // not listed since records were lost
     std::string name;      // a root's: the root as it was given
 };
 

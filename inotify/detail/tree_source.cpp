@@ -215,8 +215,9 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
 
 // A record about an entry of the watched directory.
 void TreeSource::handle_entry(NodeId node, const Half& half) {
-    make_sure(node, half);
     const Mask mask = half.mask;
+    if (!mask.intersects(IN::MOVED_TO))
+        make_sure(node, half);
     if (mask.intersects(IN::MOVED_FROM)) {
         handle_moved_from(node, half);
     } else if (excluded(node, half.name)) {
@@ -277,21 +278,24 @@ void TreeSource::handle_deleted(NodeId node, const Half& half) {
 
 // An entry that came from where this stream does not know it.
 void TreeSource::arrive(NodeId node, const Half& half) {
-    if (is_history(node, half))
+    if (is_history(node, half)) {
+        make_sure(node, half);
         return;
-    if (Half back; is_swapped(half, back)) {
+    }
+    Half back;
+    const std::optional<bool> swapped = is_swapped(node, half, back);
+    if (!swapped)
+        make_unsure(node, back.name, back.end());
+    if (swapped == true) {
         // What was there leaves first, so that a client which applies both in order has the other.
-        // But it has left already when the kernel has merged two arrivals into this record; then
-        // the cookies of the exchange are not in a row.
-        const bool merged = !back.is_dir() && back.cookie != half.cookie + 1 &&
-                            last_left_.wd == half.wd && last_left_.name == half.name;
         queue_.erase(back.position);
         make_sure(node, back);
-        if (!merged && is_told(node, back)) {
+        if (is_told(node, back)) {
             tell_record(node, back);
             leave(node, half.name);
         }
     }
+    make_sure(node, half);
     vacate(node, half.name, half.is_dir());
     tell_record(node, half);
     if (!half.is_dir()) {
@@ -330,7 +334,7 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
     bool found = find_moved_to(from.cookie, to);
     if (!found) {
         Half next;
-        Position at = from.position + from.size;
+        Position at = from.end();
         next_change(at, from.wd, from.wd, true, next);
         found = find_moved_to(from.cookie, to);
     }
@@ -339,7 +343,6 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
     const NodeId target = found ? model_.watched_by(to.wd) : no_node;
     if (target != no_node && !excluded(target, to.name) && !is_history(target, to)) {
         queue_.erase(to.position);
-        make_sure(target, to);
         rename(node, from, target, to);
         return;
     }
@@ -353,18 +356,27 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
     Half back_to;
     // What a known directory changes places with is a known directory or a file; of a file all
     // comes out right also when it is heard of later, and most renames need not wait.
-    const bool waits = !to.is_dir() || at_depth_limit(to_dir) ||
-                       model_.child(from_dir, from.name) == no_node ||
+    const NodeId moved = model_.child(from_dir, from.name);
+    const bool waits = !to.is_dir() || moved == no_node || model_[moved].wd < 0 ||
                        model_.child(to_dir, to.name) != no_node;
-    if (find_exchange(from, to, waits, back_from, back_to) &&
-        is_exchange(from_dir, from, to_dir, to, back_from, back_to)) {
+    std::optional<bool> exchanged = false;
+    if (find_exchange(from, to, waits, back_from, back_to))
+        exchanged = is_exchange(from_dir, from, to_dir, to, back_from, back_to);
+    if (exchanged == true) {
         queue_.erase(back_from.position);
         queue_.erase(back_to.position);
         make_sure(to_dir, back_from);
         make_sure(from_dir, back_to);
+        Half next;
+        Position at = back_to.end();
+        if (next_change(at, back_to.wd, back_to.wd, true, next) && may_be_merged(back_to, next))
+            make_unsure(from_dir, next.name, next.end());
         exchange(from_dir, from, to_dir, to, back_from, back_to);
         return;
     }
+    make_sure(to_dir, to);
+    if (!exchanged || may_be_merged(to, back_from))
+        make_unsure(to_dir, back_from.name, back_from.end());
     tell_record(from_dir, from);
     if (!can_carry(from_dir, from, to_dir)) {
         const NodeRef target = model_.ref(to_dir);
@@ -392,8 +404,13 @@ void TreeSource::exchange(NodeId from_dir, const Half& from, NodeId to_dir, cons
     tell_entry_path(from_dir, from.name, first);
     tell_entry_path(to_dir, to.name, second);
     const bool back_told = is_told(to_dir, back_from);
+    // A look may have found one below the other already: what lies inside leaves first.
+    const NodeId moved = model_.child(from_dir, from.name);
+    const bool inside = moved != no_node && model_.is_within(to_dir, moved);
+    if (back_told && inside)
+        tell_record(to_dir, back_from);
     tell_record(from_dir, from);
-    if (back_told)
+    if (back_told && !inside)
         tell_record(to_dir, back_from);
     const bool carries = can_carry(from_dir, from, to_dir);
     const bool carries_back = back_told && can_carry(to_dir, back_from, from_dir);
@@ -484,6 +501,8 @@ void TreeSource::handle_overflow() {
         queue_.end();  // while the kernel's one record of an overflow waits, more is lost
     for (const Root& root : roots_)
         list_soon(root.node, {.deep = true, .decides = true});
+    model_.for_each_watched([&](NodeId node) { model_[node].stale = true; });
+    healing_ = true;
 }
 
 // Looking further ahead may move the bytes that a record's name points into; this does not.
@@ -565,10 +584,9 @@ bool TreeSource::await_changes(NodeId node) {
 // it follows the first at once.
 bool TreeSource::find_exchange(const Half& from, const Half& to, bool waits, Half& back_from,
                                Half& back_to) {
-    Position at = to.position + to.size;
-    return next_change(at, from.wd, to.wd, waits, back_from) &&
-           (back_from.mask & IN::MOVED_FROM.bits()) != 0 && back_from.wd == to.wd &&
-           back_from.name == to.name && next_change(at, from.wd, to.wd, true, back_to) &&
+    Position at = to.end();
+    return next_change(at, from.wd, to.wd, waits, back_from) && leaves_again(to, back_from) &&
+           next_change(at, from.wd, to.wd, true, back_to) &&
            (back_to.mask & IN::MOVED_TO.bits()) != 0 && back_to.wd == from.wd &&
            back_to.name == from.name && back_to.cookie == back_from.cookie;
 }
@@ -576,7 +594,7 @@ bool TreeSource::find_exchange(const Half& from, const Half& to, bool waits, Hal
 // Which of two directories says that it is the one that was renamed; −1: neither.
 int TreeSource::find_mover(const Half& from, const Half& to, int wd_a, int wd_b) {
     Record record;
-    for (Position at = std::max(to.position + to.size, queue_.position()); queue_.peek(at, record);
+    for (Position at = std::max(to.end(), queue_.position()); queue_.peek(at, record);
          at += record.size) {
         if ((record.mask & IN::MOVE_SELF.bits()) != 0 && (record.wd == wd_a || record.wd == wd_b))
             return record.wd;
@@ -588,11 +606,12 @@ int TreeSource::find_mover(const Half& from, const Half& to, int wd_a, int wd_b)
 
 // Renaming there and back leaves the same two pairs as an exchange does. What differs is whether
 // one directory says MOVE_SELF twice, or two do; and for files whether both names are still there.
-bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
-                             const Half& back_from, const Half& back_to) {
+std::optional<bool> TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir,
+                                            const Half& to, const Half& back_from,
+                                            const Half& back_to) {
     if (from.is_dir() != back_from.is_dir())
         return true;
-    const Position after = back_to.position + back_to.size;
+    const Position after = back_to.end();
     if (!from.is_dir())
         return exists_at(after, to_dir, to.name);
     const NodeId first = model_.child(from_dir, from.name);
@@ -615,26 +634,41 @@ bool TreeSource::is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, c
 
 // Whether an arrival is half of an exchange whose other half is not told: then what was there
 // leaves with the next record, and yet the name stays. Of two directories a look tells.
-bool TreeSource::is_swapped(const Half& to, Half& back) {
-    Position at = to.position + to.size;
-    if (!next_change(at, to.wd, to.wd, true, back) || (back.mask & IN::MOVED_FROM.bits()) == 0 ||
-        back.name != to.name)
+std::optional<bool> TreeSource::is_swapped(NodeId node, const Half& to, Half& back) {
+    Position at = to.end();
+    if (!next_change(at, to.wd, to.wd, true, back) || !leaves_again(to, back))
         return false;
-    if (to.is_dir() || back.is_dir())
-        return to.is_dir() != back.is_dir();
+    if (to.is_dir() != back.is_dir())
+        return true;
+    if (may_be_merged(to, back))
+        return {};
+    if (to.is_dir())
+        return false;
     Half gone;
     if (last_left_.cookie == to.cookie &&
         !(find_moved_to(back.cookie, gone) && gone.wd == last_left_.wd &&
           gone.name == last_left_.name))
         return false;  // in an exchange it goes where the other came from
-    return exists_at(at, model_.watched_by(to.wd), to.name);
+    return exists_at(at, node, to.name);
+}
+
+// Whether what has arrived is followed by something that leaves its name.
+bool TreeSource::leaves_again(const Half& to, const Half& back) {
+    return (back.mask & IN::MOVED_FROM.bits()) != 0 && back.wd == to.wd && back.name == to.name;
+}
+
+// The kernel merges arrivals at a name that follow each other, whatever their cookies. If the last
+// is half of an exchange, what leaves next is what arrived before, and the name stays. That cannot
+// be where the cookies are in a row.
+bool TreeSource::may_be_merged(const Half& to, const Half& back) {
+    return leaves_again(to, back) && back.cookie != to.cookie + 1;
 }
 
 // Whether the entry exists at `position`: the first later record about it tells, or else the disk,
-// if none is queued while it is asked. Where neither can, the answer is no, until it is known.
-bool TreeSource::exists_at(Position position, NodeId node, const std::string& name) {
+// if none is queued while it is asked. Nothing where neither can.
+std::optional<bool> TreeSource::exists_at(Position position, NodeId node, const std::string& name) {
     const int wd = model_[node].wd;
-    Mask arrived;
+    Half arrived;
     Stat stat;
     int on_disk = -EAGAIN;
     for (int tries = 0;; ++tries) {
@@ -648,14 +682,15 @@ bool TreeSource::exists_at(Position position, NodeId node, const std::string& na
             changed = true;
             // What arrives says nothing of what was there, and neither does its leaving again;
             // something else that leaves was there.
-            if (arrived) {
-                if (!mask.intersects(IN::MOVED_FROM))
-                    return false;
-                if (mask.contains(IN::ISDIR) != arrived.contains(IN::ISDIR))
+            if (arrived.mask != 0) {
+                const Half left = half_at(position, record);
+                if (!leaves_again(arrived, left) || may_be_merged(arrived, left))
+                    return {};
+                if (left.is_dir() != arrived.is_dir())
                     return true;
-                arrived = Mask();
+                arrived = {};
             } else if (mask.intersects(IN::MOVED_TO)) {
-                arrived = mask;
+                arrived = half_at(position, record);
             } else {
                 return !mask.intersects(IN::CREATE);
             }
@@ -669,14 +704,17 @@ bool TreeSource::exists_at(Position position, NodeId node, const std::string& na
         on_disk = look_for(node, name, stat);
         settle(since);
     }
-    if (arrived)
-        return false;
-    if (on_disk < 0 && on_disk != -ENOENT) {
-        std::erase_if(unsure_,
-                      [&](const Unsure& u) { return u.directory == node && u.name == name; });
-        unsure_.push_back({node, name, position});
-    }
+    if (arrived.mask != 0 || (on_disk != 0 && on_disk != -ENOENT))
+        return {};
     return on_disk == 0;
+}
+
+void TreeSource::make_unsure(NodeId node, const std::string& name, Position position) {
+    const auto same = [&](const Unsure& u) {
+        return u.directory == node && u.name == name && u.position == position;
+    };
+    if (std::ranges::none_of(unsure_, same))
+        unsure_.push_back({node, name, position});
 }
 
 // Whether an entry is there: 0, −ENOENT, or why that cannot be said.
@@ -691,15 +729,19 @@ int TreeSource::look_for(NodeId node, const std::string& name, Stat& stat) {
     return error;
 }
 
-// A record about a file of which it was not known whether it exists: now it is.
+// A record about an entry of which it was not known whether it exists: now it is. But a directory
+// that did is still to be looked at.
 void TreeSource::make_sure(NodeId node, const Half& half) {
     if (unsure_.empty())
+        return;
+    const Mask mask = half.mask;
+    if (half.is_dir() && !mask.intersects(membership))
         return;
     const auto known = [&](const Unsure& u) {
         return u.directory == node && u.name == half.name && half.position >= u.position;
     };
     if (std::erase_if(unsure_, known) != 0 && !half.is_dir() &&
-        !Mask(half.mask).intersects(IN::CREATE | IN::MOVED_TO))
+        !mask.intersects(IN::CREATE | IN::MOVED_TO) && !is_history(node, half))
         tell_found(node, half.name);
 }
 

@@ -16,6 +16,7 @@
 #include <deque>
 #include <limits>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -105,6 +106,7 @@ private:
         std::string name;
 
         [[nodiscard]] bool is_dir() const { return (mask & IN::ISDIR.bits()) != 0; }
+        [[nodiscard]] Position end() const { return position + size; }
     };
 
     // Records from before these positions are history.
@@ -150,11 +152,14 @@ private:
     bool find_exchange(const Half& from, const Half& to, bool waits, Half& back_from,
                        Half& back_to);
     int find_mover(const Half& from, const Half& to, int wd_a, int wd_b);
-    bool is_exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
-                     const Half& back_from, const Half& back_to);
-    bool is_swapped(const Half& to, Half& back);
-    bool exists_at(Position position, NodeId node, const std::string& name);
+    std::optional<bool> is_exchange(NodeId from_dir, const Half& from, NodeId to_dir,
+                                    const Half& to, const Half& back_from, const Half& back_to);
+    std::optional<bool> is_swapped(NodeId node, const Half& to, Half& back);
+    [[nodiscard]] static bool leaves_again(const Half& to, const Half& back);
+    [[nodiscard]] static bool may_be_merged(const Half& to, const Half& back);
+    std::optional<bool> exists_at(Position position, NodeId node, const std::string& name);
     int look_for(NodeId node, const std::string& name, Stat& stat);
+    void make_unsure(NodeId node, const std::string& name, Position position);
     void make_sure(NodeId node, const Half& half);
 
     // The walk.
@@ -166,7 +171,7 @@ private:
     bool look_by_path(int directory, Look& look);
     void look_by_descriptor(int directory, NodeId node, const Mode& mode, Look& look);
     void apply(NodeId node, const Mode& mode, Look& look, Position since, Position until);
-    void apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look);
+    void apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look, Position until);
     void apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& look, Position since,
                      Position until);
     void apply_elsewhere(NodeId node, NodeId held, NodeId owner, const Mode& mode, Look& look,
@@ -180,7 +185,7 @@ private:
                        Position since, Position until);
     void tell_files(NodeId node, std::vector<DirectoryEntry>& entries, const Mode& mode,
                     bool known);
-    void adjust_listing(int wd, std::vector<DirectoryEntry>& entries,
+    void adjust_listing(NodeId node, std::vector<DirectoryEntry>& entries,
                         std::vector<std::string>& names, Position since, Position until);
     void unreachable(Work& item, int error);
     void defer(Work item);
@@ -264,6 +269,7 @@ private:
     Position indexed_ = 0;
     Position overflow_end_ = 0;  // of the last overflow that a look ahead has seen
     Position lost_before_ = 0;   // records may be missing between those before this
+    bool healing_ = false;       // since then; there may be stale directories
     std::uint64_t handled_ = 1;  // records, so that a repetition without any is known
     Half last_left_;             // the last MOVED_FROM
 
@@ -284,7 +290,7 @@ private:
     };
     std::vector<Limbo> limbo_;  // displaced; perhaps found elsewhere
     std::vector<NodeRef> aliases_;
-    // A file that may exist from `position` on, though it was told to be gone.
+    // An entry that may exist from `position` on, though it was told to be gone.
     struct Unsure {
         NodeId directory;
         std::string name;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <span>
 
 namespace inotify::detail {
 namespace {
@@ -229,7 +230,7 @@ void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since
         return;
     }
     if (is_absent(look.error)) {
-        apply_absent(node, held, mode, look);
+        apply_absent(node, held, mode, look, until);
         return;
     }
     if (look.pruned || look.error != 0) {
@@ -260,17 +261,19 @@ void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since
     }
 }
 
-void TreeSource::apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look) {
+void TreeSource::apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look,
+                              Position until) {
     if (held == no_node)
         return;
     if (model_[held].symlink) {  // the link is still there, but leads to no directory any more
         vacate(node, look.name);
         tell_file(node, {look.name, FileType::symlink}, Announce::fresh);
-    } else if (mode.decides) {
+    } else if (mode.decides &&
+               !changed_between(queue_.position(), until, model_[node].wd, look.name)) {
         if (!std::exchange(model_[held].missing, true))
             missing_.push_back(model_.ref(held));
     } else {
-        doubt(held);  // its DELETE or MOVED_FROM is queued
+        doubt(held, mode.deep);  // its DELETE or MOVED_FROM is queued
     }
 }
 
@@ -411,9 +414,12 @@ void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries
                 !std::exchange(model_[c].missing, true))
                 missing_.push_back(model_.ref(c));
     }
+    model_[node].stale = false;
     const bool tells = !known && mode.announce != Announce::nothing;
-    if (options_.track_files || tells || known)
-        adjust_listing(model_[node].wd, entries, names, since, until);
+    if (options_.track_files || !known)
+        std::erase_if(unsure_,
+                      [&](const Unsure& u) { return u.directory == node && u.position <= since; });
+    adjust_listing(node, entries, names, since, until);
     stamp(node, &Stamp::directories, since);
     if (options_.track_files || !known) {
         tell_files(node, entries, mode, known);
@@ -457,8 +463,9 @@ void TreeSource::tell_files(NodeId node, std::vector<DirectoryEntry>& entries, c
 
 // Makes a listing the directory's state at `since`: what changed while it was listed is left to the
 // records, and of a file the first one tells whether it was there before.
-void TreeSource::adjust_listing(int wd, std::vector<DirectoryEntry>& entries,
+void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entries,
                                 std::vector<std::string>& names, Position since, Position until) {
+    const int wd = model_[node].wd;
     std::map<std::string, bool, std::less<>> changed;  // true: a file that was there
     std::set<std::string, std::less<>> used;           // files that were there when they were used
     Record record;
@@ -476,8 +483,18 @@ void TreeSource::adjust_listing(int wd, std::vector<DirectoryEntry>& entries,
         const auto name = changed.emplace(record.name, false).first;
         if (!was_file && mask.intersects(IN::MOVED_TO)) {
             Half back;
-            was_file = is_swapped(half_at(since, record), back) && !back.is_dir();
+            const Half to = half_at(since, record);
+            const std::optional<bool> swapped = is_swapped(node, to, back);
+            was_file = swapped == true && !back.is_dir();
+            if (!swapped)  // when its records are handled more may be known
+                make_unsure(node, to.name, to.position);
             queue_.peek(since, record);  // looking ahead may have moved it
+        } else if (mask.intersects(IN::MOVED_FROM) &&
+                   std::ranges::find(entries, record.name, &DirectoryEntry::name) !=
+                       entries.end()) {
+            // It was listed before it left; or it left in an exchange of which the first half was
+            // over before the directory was watched.
+            make_unsure(node, std::string(record.name), since + record.size);
         }
         name->second = was_file;
     }
@@ -746,6 +763,15 @@ void TreeSource::finish_walk() {
 // The queue has been read empty. True when there was something to look at again.
 bool TreeSource::idle() {
     std::erase_if(stamps_, [](const auto& stamp) { return stamp.second.files != not_listed; });
+    look_for_unsure();
+    if (records_wait())
+        return true;
+    // What left its place before the comparison came there.
+    if (std::exchange(healing_, false))
+        model_.for_each_watched([&](NodeId node) {
+            if (std::exchange(model_[node].stale, false))
+                list_soon(node, {.deep = true, .decides = true});
+        });
     for (Work& item : std::exchange(deferred_, {}))
         work_.push_back(std::move(item));
     for (const auto& [ref, deep, doubted] : std::exchange(doubtful_, {})) {
@@ -759,24 +785,31 @@ bool TreeSource::idle() {
             watch_root_again(ref.id);
         }
     }
-    look_for_unsure();
     if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
         retry();
     return !work_.empty() || !out_.empty();
 }
 
 void TreeSource::look_for_unsure() {
-    for (Unsure& unsure : std::exchange(unsure_, {})) {
-        const NodeId node = unsure.directory;
+    std::vector<Unsure> unsure = std::exchange(unsure_, {});
+    for (std::size_t i = 0; i < unsure.size(); ++i) {
+        const NodeId node = unsure[i].directory;
+        const std::string& name = unsure[i].name;
+        if (std::ranges::any_of(std::span(unsure).first(i), [&](const Unsure& u) {
+                return u.directory == node && u.name == name;
+            }))
+            continue;
         const Position since = queue_.end();
         Stat stat;
-        const int on_disk = look_for(node, unsure.name, stat);
+        const int on_disk = look_for(node, name, stat);
         const Position until = settle(since);
-        if (changed_between(since, until, model_[node].wd, unsure.name) ||
+        if (changed_between(queue_.position(), until, model_[node].wd, name) ||
             (on_disk < 0 && on_disk != -ENOENT))
-            unsure_.push_back(std::move(unsure));
-        else if (on_disk == 0 && stat.type != FileType::directory)
-            tell_found(node, unsure.name);
+            unsure_.push_back(unsure[i]);
+        else if (on_disk == 0 && stat.type == FileType::directory)
+            look_soon(node, {name});
+        else if (on_disk == 0)
+            tell_found(node, name);
     }
 }
 
