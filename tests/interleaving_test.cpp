@@ -77,6 +77,41 @@ std::vector<Op> universe() {
     return ops;
 }
 
+std::string any_place(std::mt19937_64& random) {
+    std::string result = "/r";
+    for (std::size_t level = random() % 3;; --level) {
+        result += '/';
+        result += "abcd"[random() % 4];
+        if (level == 0)
+            return result;
+    }
+}
+
+// An operation on a handful of names in three levels, and on a place outside.
+Op any_operation(std::mt19937_64& random) {
+    const std::string a = any_place(random);
+    const std::string b = any_place(random);
+    const std::string outside = std::string("/o/") + "wxyz"[random() % 4];
+    switch (random() % 16) {
+    case 0:
+    case 1:
+    case 2: return {"mkdir", a, ""};
+    case 3: return {"rmdir", a, ""};
+    case 4:
+    case 5: return {"create", a, ""};
+    case 6: return {"write", a, ""};
+    case 7: return {"unlink", a, ""};
+    case 8:
+    case 9: return {"rename", a, b};
+    case 10: return {"rename", a, outside};
+    case 11: return {"rename", outside, a};
+    case 12:
+    case 13: return {"exchange", a, b};
+    case 14: return {"exchange", a, outside};
+    default: return {"exchange", outside, a};
+    }
+}
+
 // Calls `visit` with each script of `length` operations that all succeed.
 template <typename Visit>
 void for_each_script(const sim::World& start, std::size_t length, Visit visit) {
@@ -106,14 +141,17 @@ struct Totals {
     std::string failure;
 };
 
-// `lossy`: each operation in turn meets a full queue.
-Totals run_exhaustively(Setup setup, std::size_t length, bool lossy = false) {
+// `lossy`: each operation in turn meets a full queue. `split`: as in Op.
+Totals run_exhaustively(Setup setup, std::size_t length, bool lossy = false,
+                        std::optional<std::size_t> split = {}) {
     Totals totals;
     for_each_script(setup.world, length, [&](const Script& script) {
         ++totals.scripts;
         for (std::size_t lost = 0; lost < (lossy ? length : 1); ++lost) {
             setup.script = script;
             setup.script[lost].lossy = lossy;
+            for (Op& op : setup.script)
+                op.split = split;
             totals.schedules += test::run_all(setup, totals.failure);
             if (!totals.failure.empty())
                 return false;
@@ -171,12 +209,10 @@ TEST_SUITE("exhaustive") {
             if (!sanitized || length == 1)
                 report(std::to_string(length) + " operations, while scanning",
                        run_exhaustively(setup, length));
-        for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U}) {
-            setup.split = split;
+        for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U})
             report(
                 "1 operations, while scanning, split behind " + std::to_string(split) + " records",
-                run_exhaustively(setup, 1));
-        }
+                run_exhaustively(setup, 1, false, split));
     }
 
     TEST_CASE("every interleaving of three operations keeps the promises" *
@@ -200,14 +236,14 @@ TEST_SUITE("exhaustive_split") {
         for (const bool track_files : {false, true})
             for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U}) {
                 Setup setup = make_setup(true, track_files);
-                setup.split = split;
                 const std::string name = " operations, split behind " + std::to_string(split) +
                                          " records" + (track_files ? ", files tracked" : "");
-                report("1" + name + ", from the first call", run_exhaustively(setup, 1));
+                report("1" + name + ", from the first call",
+                       run_exhaustively(setup, 1, false, split));
                 setup.options.report_existing = false;
-                report("1" + name, run_exhaustively(setup, 1));
+                report("1" + name, run_exhaustively(setup, 1, false, split));
                 if (!sanitized && !track_files)
-                    report("2" + name, run_exhaustively(setup, 2));
+                    report("2" + name, run_exhaustively(setup, 2, false, split));
             }
     }
 }
@@ -236,33 +272,35 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
     for (unsigned seed = first; seed <= last; ++seed) {
         std::mt19937_64 random(seed);
         const bool lossy = seed % 4 == 0;
-        Setup setup = make_setup(seed % 2 == 0, lossy || seed % 3 == 0);
-        if (seed % 5 == 0)
-            setup.world.unknown_types = true;
-        if (seed % 8 < 3)
-            setup.split = random() % 6;
-        if (seed % 10 == 1)
-            setup.while_scanning = true;
-        if (seed % 7 == 0)
-            setup.world.counts_subdirectories = false;
+        const bool any = seed % 3 != 0;  // or else of the few that are run exhaustively
+        Setup setup = make_setup(seed % 2 == 0, lossy || random() % 3 == 0);
+        setup.while_scanning = seed % 10 == 1;
+        setup.world.unknown_types = seed % 5 == 0;
+        setup.world.counts_subdirectories = seed % 7 != 0;
+        for (int i = 0; any && i < 60; ++i)
+            any_operation(random).run(setup.world);
+        const bool splits = random() % 2 == 0;
+        const std::size_t length = 8 + random() % 16;
         sim::World world = setup.world;
-        for (std::size_t tries = 0; setup.script.size() < 12 && tries < 1000; ++tries) {
-            Op op = ops[random() % ops.size()];
+        for (std::size_t tries = 0; setup.script.size() < length && tries < 1000; ++tries) {
+            Op op = any ? any_operation(random) : ops[random() % ops.size()];
             if (op.run(world) != 0)
                 continue;
             op.lossy = lossy && random() % 4 == 0;
+            if (splits && random() % 4 != 0)
+                op.split = random() % 6;
             setup.script.push_back(op);
         }
+        const std::size_t rarely = 2 + random() % 6;  // once in so many calls, on average
         operations += setup.script.size();
         const auto run = [&](const Script& script, bool log) {
             Setup shorter = setup;
             shorter.script = script;
             std::mt19937_64 moment(seed);
-            // Often several at once, often none for a while.
             return test::run(
                 shorter,
                 [&](std::string_view, std::size_t left) -> std::size_t {
-                    return moment() % 6 != 0 ? 0 : 1 + moment() % left;
+                    return moment() % rarely != 0 ? 0 : 1 + moment() % left;
                 },
                 log);
         };
@@ -271,8 +309,12 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
         const Script shortest = shrink(
             setup.script, [&](const Script& script) { return !run(script, false).error.empty(); });
         const Outcome outcome = run(shortest, true);
-        FAIL("seed " << seed << ": " << outcome.error << "\n  script: " << test::to_string(shortest)
-                     << '\n'
+        std::string start;
+        for (const char* top : {"/r", "/o"})
+            for (const auto& [path, directory] : setup.world.tree(top))
+                start += ' ' + path + (directory ? "/" : "");
+        FAIL("seed " << seed << ": " << outcome.error << "\n  start:" << start
+                     << "\n  script: " << test::to_string(shortest) << '\n'
                      << outcome.log);
     }
     std::cout << "sampled: seeds " << first << " to " << last << ", " << operations

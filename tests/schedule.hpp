@@ -28,6 +28,9 @@ struct Op {
     std::string a;
     std::string b;
     bool lossy = false;  // the queue is full: its records are lost
+    // When it is set, the change is seen, and so many records are queued, a moment before the
+    // others are.
+    std::optional<std::size_t> split = {};
 
     int run(sim::World& world) const {
         if (!lossy)
@@ -61,6 +64,7 @@ inline std::string to_string(const Script& script) {
     std::string result;
     for (const Op& op : script)
         result += std::string(result.empty() ? "" : "; ") + (op.lossy ? "(lost) " : "") +
+                  (op.split ? "(split " + std::to_string(*op.split) + ") " : "") +
                   std::string(op.name) + ' ' + op.a + (op.b.empty() ? "" : ' ' + op.b);
     return result;
 }
@@ -71,9 +75,6 @@ struct Setup {
     std::string root = "/r";
     Script script;
     inotify::TreeOptions options;
-    // When it is set, an operation's change is seen, and so many of its records are queued, a
-    // moment before the others are.
-    std::optional<std::size_t> split = {};
     // Without report_existing: the operations happen from the first call on, when there is no
     // picture yet. What can be checked is that a file in each directory is told, that is created
     // once the scan has returned, and what is watched in the end.
@@ -149,8 +150,8 @@ inline Outcome run(const Setup& setup,
             return;
         }
         const Op& op = setup.script[done++];
-        if (setup.split && !op.lossy)
-            world.begin_operation(*setup.split);
+        if (op.split && !op.lossy)
+            world.begin_operation(*op.split);
         const int result = op.run(world);
         under_way = world.end_operation();
         if (log)
@@ -161,7 +162,7 @@ inline Outcome run(const Setup& setup,
         if (under_way)
             return 1;
         const std::size_t ops = setup.script.size() - done;
-        return setup.split ? std::min<std::size_t>(ops, 1) : ops;
+        return ops > 0 && setup.script[done].split ? 1 : ops;
     };
     const auto happen = [&](std::string_view call) {
         for (std::size_t most = left(); most > 0; most = left()) {

@@ -620,7 +620,9 @@ std::optional<bool> TreeSource::is_exchange(NodeId from_dir, const Half& from, N
     const int first_wd = wd_of(first);
     const int second_wd = wd_of(second);
     const int there = find_mover(from, to, first_wd, second_wd);
-    const int back = find_mover(back_from, back_to, first_wd, second_wd);
+    int back = find_mover(back_from, back_to, first_wd, second_wd);
+    if (back < 0 && (await_changes(from_dir) || await_changes(to_dir)))  // its last record
+        back = find_mover(back_from, back_to, first_wd, second_wd);
     if (there != first_wd || back < 0) {  // the model may have another directory there
         if (first != no_node)
             doubt(first);
@@ -677,6 +679,8 @@ std::optional<bool> TreeSource::exists_at(Position position, NodeId node, const 
         for (position = std::max(position, queue_.position()); queue_.peek(position, record);
              position += record.size) {
             const Mask mask = record.mask;
+            if (mask.intersects(IN::Q_OVERFLOW))
+                return {};  // what tells may be lost
             if (record.wd != wd || record.name != name || !mask)
                 continue;
             changed = true;
