@@ -863,21 +863,19 @@ void World::detach(Id id, Id directory, const std::string& name) {
     --inodes_[directory].links;
 }
 
-// Whether a record is kept back. One that nobody hears does not count.
-bool World::is_held(Id watched) {
+// Whether a record is kept back. One that nobody hears counts, too: who watches then hears what is
+// left of the operation.
+bool World::is_held() {
     if (!held_from_ || *held_from_ == 0)
         return held_from_.has_value();
-    if (std::any_of(
-            attached_.instances.begin(), attached_.instances.end(),
-            [&](const Instance* instance) { return instance->descriptor_of(watched) != 0; }))
-        --*held_from_;
+    --*held_from_;
     return false;
 }
 
 // To the watches on one inode.
 void World::send(Id watched, std::uint32_t mask, std::string_view name, std::uint32_t cookie,
                  bool unlinked) {
-    if (is_held(watched)) {
+    if (is_held()) {
         held_.push_back({watched, mask, std::string(name), cookie, unlinked});
         return;
     }
@@ -928,7 +926,7 @@ void World::send_deleted(Id id) {
 
 // The kernel removes the watches of an inode that ends.
 void World::forget(Id id) {
-    if (is_held(id)) {
+    if (is_held()) {
         held_.push_back({.watched = id});
         return;
     }

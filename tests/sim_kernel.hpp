@@ -178,7 +178,7 @@ private:
     int set_denied(std::string_view path, bool denied);
     void add_mount(const Place& target, Id root);
 
-    bool is_held(Id watched);
+    bool is_held();
     void unlock(Id directory);
     void send(Id watched, std::uint32_t mask, std::string_view name = {}, std::uint32_t cookie = 0,
               bool unlinked = false);

@@ -36,8 +36,7 @@ bool TreeSource::work() {
     Work item = std::move(work_.front());
     work_.pop_front();
     if (model_.alive(item.node) && model_[item.node.id].wd >= 0) {
-        // What is tried again is about names of long ago: first what became of them.
-        if (in_limbo(item.node.id) || (item.deferred && records_wait()))
+        if (in_limbo(item.node.id))
             defer(std::move(item));
         else
             step(item);
@@ -54,6 +53,10 @@ void TreeSource::step(Work& item) {
     forget_heard();
     looks_.clear();
     Position since = queue_.end();
+    if (item.deferred && records_wait()) {  // about names of long ago: first what became of them
+        defer(std::move(item));
+        return;
+    }
     // With nothing queued the model's paths are those of this moment; whether they are, and stay so
     // during a step by path, is seen at its end.
     const bool by_path = leaves_suffice(item.mode);
@@ -489,11 +492,9 @@ void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entrie
             if (!swapped)  // when its records are handled more may be known
                 make_unsure(node, to.name, to.position);
             queue_.peek(since, record);  // looking ahead may have moved it
-        } else if (mask.intersects(IN::MOVED_FROM) &&
-                   std::ranges::find(entries, record.name, &DirectoryEntry::name) !=
-                       entries.end()) {
-            // It was listed before it left; or it left in an exchange of which the first half was
-            // over before the directory was watched.
+        } else if (mask.intersects(IN::MOVED_FROM)) {
+            // If it left in an exchange, the first half may have been over before the directory
+            // was watched.
             make_unsure(node, std::string(record.name), since + record.size);
         }
         name->second = was_file;
