@@ -24,7 +24,7 @@ struct Node {
     bool in_use = false;
     bool symlink = false;  // reached through a symbolic link
     bool alias = false;    // its inode is watched at another place
-    bool pruned = false;   // told, but not to be watched: another file system
+    bool pruned = false;   // told, but not to be watched: another file system, or too deep
     bool missing = false;  // its parent's listing does not show it
     bool lost = false;     // its watch ended with no word from its parent
     bool stale = false;    // not listed since records were lost

@@ -238,7 +238,7 @@ bool TreeSource::is_told(NodeId node, const Half& half) {
     if (is_history(node, half))
         return false;
     if (half.is_dir())
-        return at_depth_limit(node) || model_.child(node, half.name) != no_node;
+        return model_.child(node, half.name) != no_node;
     return !options_.track_files || files_[node].contains(half.name);
 }
 
@@ -252,14 +252,11 @@ void TreeSource::handle_created(NodeId node, const Half& half) {
         vacate(node, half.name);  // a directory whose leaving waits for an overflow to be healed
         tell_record(node, half);
         if (options_.follow_symlinks)
-            look_soon(node, {half.name});
-    } else if (at_depth_limit(node)) {
-        tell_record(node, half);
+            look_soon(node, {half.name}, {.links = true});
     } else if (held == no_node) {
         vacate(node, half.name, true);
-        model_.add(node, half.name);
         tell_record(node, half);
-        look_soon(node, {half.name});
+        add_directory(node, half.name);
     } else {
         doubt(held);
     }
@@ -302,11 +299,18 @@ void TreeSource::arrive(NodeId node, const Half& half) {
         if (options_.track_files)
             files_[node].insert(half.name);
         if (options_.follow_symlinks)
-            look_soon(node, {half.name});
-    } else if (!at_depth_limit(node)) {
-        model_.add(node, half.name);
-        look_soon(node, {half.name});
+            look_soon(node, {half.name}, {.links = true});
+    } else {
+        add_directory(node, half.name);
     }
+}
+
+// A directory that has been told. It is looked at next, if it is to be watched.
+void TreeSource::add_directory(NodeId node, const std::string& name) {
+    const NodeId added = model_.add(node, name);
+    model_[added].pruned = at_depth_limit(node);
+    if (!model_[added].pruned)
+        look_soon(node, {name});
 }
 
 // What is at a name is replaced by what arrives there; the kernel does not say that it goes, or
@@ -449,7 +453,7 @@ void TreeSource::exchange(NodeId from_dir, const Half& from, NodeId to_dir, cons
 bool TreeSource::can_carry(NodeId from_dir, const Half& from, NodeId to_dir) const {
     const NodeId node = model_.child(from_dir, from.name);
     if (node == no_node)
-        return !from.is_dir() || (at_depth_limit(from_dir) && at_depth_limit(to_dir));
+        return !from.is_dir();
     if (options_.max_depth != unlimited && model_.depth(from_dir) != model_.depth(to_dir))
         return false;
     return !model_.is_within(to_dir, node);
@@ -478,10 +482,13 @@ void TreeSource::carry(NodeId node, NodeId directory, const Half& to,
         if (moved.wd < 0 && !moved.alias && !moved.pruned && !unwatched_.contains(node))
             look_soon(directory, {to.name});
         if (options_.exclude && moved.wd >= 0)  // other paths below it may be excluded now
-            list_soon(node, {.deep = true, .decides = true});
+            defer({.node = model_.ref(node),
+                   .names = {},
+                   .mode = {.deep = true, .decides = true},
+                   .relist = true});
     }
     if (!to.is_dir() && options_.follow_symlinks)  // a relative link leads elsewhere from here
-        look_soon(directory, {to.name}, {.decides = true});
+        look_soon(directory, {to.name}, {.decides = true, .links = true});
     if (wanted(to.mask))
         tell(directory, to.mask, to.name, to.cookie).moved_from = moved_from;
 }
@@ -644,7 +651,7 @@ std::optional<bool> TreeSource::is_swapped(NodeId node, const Half& to, Half& ba
         return true;
     if (may_be_merged(to, back))
         return {};
-    if (to.is_dir())
+    if (to.is_dir() && !at_depth_limit(node))
         return false;
     Half gone;
     if (last_left_.cookie == to.cookie &&
@@ -751,8 +758,10 @@ void TreeSource::make_sure(NodeId node, const Half& half) {
 
 // A file that exists, though it was not told.
 void TreeSource::tell_found(NodeId node, const std::string& name) {
-    if (!options_.track_files || files_[node].insert(name).second)
-        tell_file(node, {name, FileType::other}, Announce::fresh);
+    if (options_.track_files && !files_[node].insert(name).second)
+        return;
+    vacate(node, name);  // a directory whose leaving waits for an overflow to be healed
+    tell_file(node, {name, FileType::other}, Announce::fresh);
 }
 
 Event& TreeSource::tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie) {

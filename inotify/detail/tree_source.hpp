@@ -41,6 +41,7 @@ struct Mode {
     bool deep = false;     // compare the contents of what is known already, too
     bool decides = false;  // what is not there is gone, whatever records may still say
     bool careful = false;  // watch by descriptor: paths have changed while they were used
+    bool links = false;    // follow symbolic links; records tell of what else there is by now
 };
 
 /// Follows trees by their records, and by looking at the disk where records cannot tell.
@@ -131,6 +132,7 @@ private:
     void handle_moved_from(NodeId node, const Half& from);
     void handle_overflow();
     void arrive(NodeId node, const Half& half);
+    void add_directory(NodeId node, const std::string& name);
     void vacate(NodeId node, const std::string& name, bool for_directory = false);
     void rename(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to);
     void exchange(NodeId from_dir, const Half& from, NodeId to_dir, const Half& to,
@@ -236,6 +238,10 @@ private:
     }
     [[nodiscard]] bool excluded(NodeId directory, std::string_view name);
     [[nodiscard]] bool at_depth_limit(NodeId node) const;
+    [[nodiscard]] bool is_directory(const DirectoryEntry& entry) const {
+        return entry.type == FileType::directory ||
+               (entry.type == FileType::symlink && options_.follow_symlinks);
+    }
     [[nodiscard]] bool tells_itself(NodeId node) const;
     [[nodiscard]] bool is_root(NodeId node) const { return model_[node].parent == no_node; }
     [[nodiscard]] bool overflow_ahead() const { return overflow_end_ > queue_.position(); }

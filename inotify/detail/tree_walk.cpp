@@ -117,8 +117,6 @@ void TreeSource::step(Work& item) {
     }
     healed(node);
     if (item.relist) {
-        if (const auto old = stamps_.find(node); old != stamps_.end())
-            old->second.directories = old->second.files = 0;
         std::vector<std::string> names = item.names;  // some are taken out; `next` counts all
         tell_contents(node, entries, names, mode, mode.deep, since, until);
     }
@@ -180,7 +178,8 @@ bool TreeSource::look_by_path(int directory, Look& look) {
 // mean.
 void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode, Look& look) {
     const NodeId held = model_.child(node, look.name);
-    bool follow = options_.follow_symlinks;
+    const bool too_deep = at_depth_limit(node);
+    bool follow = options_.follow_symlinks && !too_deep;
     if (follow) {
         Stat stat;
         if (kernel_.stat(directory, look.name, false, stat) == 0)
@@ -195,8 +194,9 @@ void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode
     heard_.push_back({model_[node].wd, look.name});
     Stat inside;
     Stat outside;
-    if (options_.one_file_system && kernel_.stat(opened, {}, false, inside) == 0 &&
-        kernel_.stat(directory, {}, false, outside) == 0 && inside.device != outside.device) {
+    if (too_deep ||
+        (options_.one_file_system && kernel_.stat(opened, {}, false, inside) == 0 &&
+         kernel_.stat(directory, {}, false, outside) == 0 && inside.device != outside.device)) {
         look.pruned = true;
         kernel_.close_directory(opened);
         return;
@@ -223,7 +223,8 @@ void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode
 // Makes the model agree with what was seen, and tells what differs.
 void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since, Position until) {
     NodeId held = model_.child(node, look.name);
-    if (changed_between(since, until, model_[node].wd, look.name)) {
+    if (changed_between(since, until, model_[node].wd, look.name) ||
+        (mode.links && !look.symlink && !is_absent(look.error))) {
         // Whether this is from before or from after the change cannot be known. The records that
         // tell of the change tell the rest.
         if (look.fresh && look.error == 0 && model_.watched_by(look.wd) == no_node)
@@ -387,10 +388,10 @@ std::vector<std::string> TreeSource::directories_in(NodeId node,
         std::erase_if(entries,
                       [&](const DirectoryEntry& entry) { return excluded(node, entry.name); });
     std::vector<std::string> names;
-    const bool limit = at_depth_limit(node);
+    if (at_depth_limit(node))
+        return names;
     for (const DirectoryEntry& entry : entries)
-        if ((entry.type == FileType::directory && !limit) ||
-            (entry.type == FileType::symlink && options_.follow_symlinks))
+        if (is_directory(entry))
             names.push_back(entry.name);
     return names;
 }
@@ -409,8 +410,14 @@ void TreeSource::tell_listing(NodeId node, std::vector<DirectoryEntry>& entries,
 void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries,
                                std::vector<std::string>& names, const Mode& mode, bool known,
                                Position since, Position until) {
+    if (const auto told = stamps_.find(node); told != stamps_.end())
+        since =
+            std::max(since, told->second.directories);  // an earlier listing has told until here
     if (known) {
-        std::vector<std::string_view> present(names.begin(), names.end());
+        std::vector<std::string_view> present;
+        for (const DirectoryEntry& entry : entries)
+            if (is_directory(entry))
+                present.push_back(entry.name);
         std::ranges::sort(present);
         for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
             if (!std::ranges::binary_search(present, model_[c].name) &&
@@ -418,7 +425,6 @@ void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries
                 missing_.push_back(model_.ref(c));
     }
     model_[node].stale = false;
-    const bool tells = !known && mode.announce != Announce::nothing;
     if (options_.track_files || !known)
         std::erase_if(unsure_,
                       [&](const Unsure& u) { return u.directory == node && u.position <= since; });
@@ -428,10 +434,11 @@ void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries
         tell_files(node, entries, mode, known);
         stamp(node, &Stamp::files, since);
     }
-    if (tells && at_depth_limit(node))
-        for (const DirectoryEntry& entry : entries)
-            if (entry.type == FileType::directory)
-                tell(node, IN::CREATE | IN::ISDIR, entry.name).synthetic = true;
+    if (!at_depth_limit(node))
+        return;
+    for (const DirectoryEntry& entry : entries)
+        if (entry.type == FileType::directory && model_.child(node, entry.name) == no_node)
+            model_[announce(node, mode, {.name = entry.name})].pruned = true;
 }
 
 void TreeSource::tell_files(NodeId node, std::vector<DirectoryEntry>& entries, const Mode& mode,
@@ -474,7 +481,8 @@ void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entrie
     Record record;
     for (; since < until && queue_.peek(since, record); since += record.size) {
         const Mask mask = record.mask;
-        if (record.wd != wd || !mask || record.name.empty() || changed.contains(record.name))
+        if (record.wd != wd || !mask || record.name.empty() || changed.contains(record.name) ||
+            excluded(node, record.name))
             continue;
         if (!mask.intersects(membership)) {
             if (!mask.contains(IN::ISDIR))
@@ -732,7 +740,7 @@ void TreeSource::stamp(NodeId node, Position Stamp::* what, Position since) {
 
 void TreeSource::stamp_name(NodeId node, const std::string& name, Position since) {
     if (since > queue_.position())
-        stamps_[node].names.insert_or_assign(name, since);
+        stamps_[node].names[name] = std::max(stamps_[node].names[name], since);
 }
 
 // Another directory has taken its place. It may turn up elsewhere until the walk ends.
