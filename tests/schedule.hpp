@@ -197,7 +197,7 @@ inline Outcome run(const Setup& setup,
         return outcome;
     }
     if (!reports)
-        picture = Picture(setup.root, world.tree(setup.root));
+        picture = Picture(setup.root, told_tree(world, setup.root, setup.options));
     made = true;
     std::set<std::string> probes;
     if (setup.while_scanning && left() == 0) {
@@ -259,7 +259,7 @@ inline Outcome run(const Setup& setup,
     }
     world.before_call = nullptr;
 
-    const auto disk = world.tree(setup.root);
+    const auto disk = told_tree(world, setup.root, setup.options);
     if (!setup.while_scanning && picture.entries() != disk) {
         std::string difference = "the picture is not the disk:";
         for (const auto& [path, directory] : disk)
@@ -270,7 +270,8 @@ inline Outcome run(const Setup& setup,
                 difference += " has " + path;
         fail(difference);
     }
-    if (const std::string wrong = wrong_watches(world, tree, setup.root); !wrong.empty())
+    if (const std::string wrong = wrong_watches(world, tree, setup.root, setup.options);
+        !wrong.empty())
         fail(wrong);
     if (!probes.empty())
         fail("not told: " + *probes.begin());

@@ -7,23 +7,49 @@
 
 #include <inotify/inotify_tree.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <string>
 
 namespace test {
 
+/// An entry of `root` itself lies at 1.
+inline std::size_t depth_below(const std::string& root, const std::string& path) {
+    return static_cast<std::size_t>(
+        std::count(path.begin() + static_cast<std::ptrdiff_t>(root.size()), path.end(), '/'));
+}
+
+/// What a client is told of the world: path → whether it is a directory.
+inline std::map<std::string, bool> told_tree(const sim::World& world, const std::string& root,
+                                             const inotify::TreeOptions& options) {
+    auto result = world.tree(root);
+    const auto is_excluded = [&](const std::string& path) {
+        for (std::size_t end = root.size(); options.exclude && end != std::string::npos;) {
+            end = path.find('/', end + 1);
+            if (options.exclude(path.substr(0, end)))
+                return true;
+        }
+        return false;
+    };
+    std::erase_if(result, [&](const auto& entry) {
+        return depth_below(root, entry.first) - 1 > options.max_depth || is_excluded(entry.first);
+    });
+    return result;
+}
+
 /// What is wrong with the watches of a tree whose one root is `root`; nothing if every directory
 /// is watched under its path and nothing else is.
 inline std::string wrong_watches(const sim::World& world, const inotify::InotifyTree& tree,
-                                 const std::string& root) {
+                                 const std::string& root,
+                                 const inotify::TreeOptions& options = {}) {
     std::map<std::string, int> by_path;
     for (const auto& watch : tree.watches())
         by_path[watch.path] = watch.wd;
     const auto watched = world.watches();
     std::size_t directories = 1;
-    for (const auto& [path, directory] : world.tree(root)) {
-        if (!directory)
+    for (const auto& [path, directory] : told_tree(world, root, options)) {
+        if (!directory || depth_below(root, path) > options.max_depth)
             continue;
         ++directories;
         const auto watch = by_path.find(path);

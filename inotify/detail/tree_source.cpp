@@ -335,13 +335,7 @@ void TreeSource::handle_moved_from(NodeId node, const Half& from) {
     if (held != no_node && !from.is_dir() && !model_[held].symlink)
         return;  // a file that changed places with a directory, of which the arrival has been told
     Half to;
-    bool found = find_moved_to(from.cookie, to);
-    if (!found) {
-        Half next;
-        Position at = from.end();
-        next_change(at, from.wd, from.wd, true, next);
-        found = find_moved_to(from.cookie, to);
-    }
+    const bool found = find_second_half(from, to);
     if (!found && from.is_dir() && overflow_ahead())
         return;  // its other half may have been dropped; healing will see where it is
     const NodeId target = found ? model_.watched_by(to.wd) : no_node;
@@ -543,6 +537,16 @@ bool TreeSource::find_moved_to(std::uint32_t cookie, Half& to) {
     return (to.mask & IN::MOVED_TO.bits()) != 0;
 }
 
+// The same, and if it is not queued yet, once the system call is over.
+bool TreeSource::find_second_half(const Half& from, Half& to) {
+    if (find_moved_to(from.cookie, to))
+        return true;
+    Half next;
+    Position at = from.end();
+    next_change(at, from.wd, from.wd, true, next);
+    return find_moved_to(from.cookie, to);
+}
+
 // The next record from `at` on that changes what one of two directories holds; `at` goes behind it.
 // If it `waits`, all that is queued by the system call of the record before `at` has been seen
 // then: both directories are locked as long as it lasts.
@@ -655,8 +659,7 @@ std::optional<bool> TreeSource::is_swapped(NodeId node, const Half& to, Half& ba
         return false;
     Half gone;
     if (last_left_.cookie == to.cookie &&
-        !(find_moved_to(back.cookie, gone) && gone.wd == last_left_.wd &&
-          gone.name == last_left_.name))
+        !(find_second_half(back, gone) && gone.wd == last_left_.wd && gone.name == last_left_.name))
         return false;  // in an exchange it goes where the other came from
     return exists_at(at, node, to.name);
 }

@@ -149,6 +149,7 @@ private:
     }
     [[nodiscard]] static Half half_at(Position position, const Record& record);
     bool find_moved_to(std::uint32_t cookie, Half& to);
+    bool find_second_half(const Half& from, Half& to);
     bool next_change(Position& at, int wd_a, int wd_b, bool waits, Half& half);
     bool await_changes(NodeId node);
     bool find_exchange(const Half& from, const Half& to, bool waits, Half& back_from,
@@ -188,7 +189,8 @@ private:
     void tell_files(NodeId node, std::vector<DirectoryEntry>& entries, const Mode& mode,
                     bool known);
     void adjust_listing(NodeId node, std::vector<DirectoryEntry>& entries,
-                        std::vector<std::string>& names, Position since, Position until);
+                        std::vector<std::string>& names, bool tells_files, Position since,
+                        Position until);
     void unreachable(Work& item, int error);
     void defer(Work item);
     bool records_wait();

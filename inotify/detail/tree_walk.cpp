@@ -425,12 +425,13 @@ void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries
                 missing_.push_back(model_.ref(c));
     }
     model_[node].stale = false;
-    if (options_.track_files || !known)
+    const bool tells_files = options_.track_files || !known;
+    if (tells_files)
         std::erase_if(unsure_,
                       [&](const Unsure& u) { return u.directory == node && u.position <= since; });
-    adjust_listing(node, entries, names, since, until);
+    adjust_listing(node, entries, names, tells_files, since, until);
     stamp(node, &Stamp::directories, since);
-    if (options_.track_files || !known) {
+    if (tells_files) {
         tell_files(node, entries, mode, known);
         stamp(node, &Stamp::files, since);
     }
@@ -474,7 +475,8 @@ void TreeSource::tell_files(NodeId node, std::vector<DirectoryEntry>& entries, c
 // Makes a listing the directory's state at `since`: what changed while it was listed is left to the
 // records, and of a file the first one tells whether it was there before.
 void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entries,
-                                std::vector<std::string>& names, Position since, Position until) {
+                                std::vector<std::string>& names, bool tells_files, Position since,
+                                Position until) {
     const int wd = model_[node].wd;
     std::map<std::string, bool, std::less<>> changed;  // true: a file that was there
     std::set<std::string, std::less<>> used;           // files that were there when they were used
@@ -497,7 +499,7 @@ void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entrie
             const Half to = half_at(since, record);
             const std::optional<bool> swapped = is_swapped(node, to, back);
             was_file = swapped == true && !back.is_dir();
-            if (!swapped)  // when its records are handled more may be known
+            if (!swapped && tells_files)  // when its records are handled more may be known
                 make_unsure(node, to.name, to.position);
             queue_.peek(since, record);  // looking ahead may have moved it
         } else if (mask.intersects(IN::MOVED_FROM)) {
