@@ -173,7 +173,7 @@ private:
     [[nodiscard]] bool leaves_suffice(const Mode& mode) const;
     bool look_by_path(int directory, Look& look);
     void look_by_descriptor(int directory, NodeId node, const Mode& mode, Look& look);
-    void apply(NodeId node, const Mode& mode, Look& look, Position since, Position until);
+    void apply(NodeId node, Mode mode, Look& look, Position since, Position until);
     void apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look, Position until);
     void apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& look, Position since,
                      Position until);

@@ -221,7 +221,7 @@ void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode
 }
 
 // Makes the model agree with what was seen, and tells what differs.
-void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since, Position until) {
+void TreeSource::apply(NodeId node, Mode mode, Look& look, Position since, Position until) {
     NodeId held = model_.child(node, look.name);
     if (changed_between(since, until, model_[node].wd, look.name) ||
         (mode.links && !look.symlink && !is_absent(look.error))) {
@@ -233,6 +233,7 @@ void TreeSource::apply(NodeId node, const Mode& mode, Look& look, Position since
             doubt(held, mode.deep);
         return;
     }
+    mode.links = false;  // what is behind the link is like anything else
     if (is_absent(look.error)) {
         apply_absent(node, held, mode, look, until);
         return;
@@ -437,9 +438,13 @@ void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries
     }
     if (!at_depth_limit(node))
         return;
-    for (const DirectoryEntry& entry : entries)
-        if (entry.type == FileType::directory && model_.child(node, entry.name) == no_node)
-            model_[announce(node, mode, {.name = entry.name})].pruned = true;
+    for (const DirectoryEntry& entry : entries) {
+        if (entry.type != FileType::directory || model_.child(node, entry.name) != no_node)
+            continue;
+        Look look;
+        look.name = entry.name;
+        model_[announce(node, mode, look)].pruned = true;
+    }
 }
 
 void TreeSource::tell_files(NodeId node, std::vector<DirectoryEntry>& entries, const Mode& mode,
