@@ -200,14 +200,16 @@ inline Outcome run(const Setup& setup,
         picture = Picture(setup.root, told_tree(world, setup.root, setup.options));
     made = true;
     std::set<std::string> probes;
-    if (setup.while_scanning && left() == 0) {
+    const auto probe = [&] {
         probes.insert(setup.root + "/probe");
         for (const auto& [path, directory] : world.tree(setup.root))
             if (directory)
                 probes.insert(path + "/probe");
         for (const std::string& path : probes)
             world.create(path);
-    }
+    };
+    if (setup.while_scanning && left() == 0)
+        probe();
     const auto fail = [&](const std::string& error) {
         if (outcome.error.empty())
             outcome.error = error;
@@ -250,6 +252,8 @@ inline Outcome run(const Setup& setup,
         if (fault) {
             world.time += std::chrono::seconds(2);  // what failed is tried again
             drain();
+            drain();
+            probe();  // nothing of a directory that failed is taken for told
             drain();
         }
     } catch (const std::runtime_error& error) {

@@ -411,9 +411,11 @@ void TreeSource::tell_listing(NodeId node, std::vector<DirectoryEntry>& entries,
 void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries,
                                std::vector<std::string>& names, const Mode& mode, bool known,
                                Position since, Position until) {
-    if (const auto told = stamps_.find(node); told != stamps_.end())
-        since =
-            std::max(since, told->second.directories);  // an earlier listing has told until here
+    if (const auto told = stamps_.find(node); told != stamps_.end()) {
+        if (told->second.files == not_listed)
+            told->second.directories = told->second.files = 0;
+        since = std::max(since, told->second.directories);  // what an earlier listing has told
+    }
     if (known) {
         std::vector<std::string_view> present;
         for (const DirectoryEntry& entry : entries)
@@ -498,6 +500,7 @@ void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entrie
         }
         const bool leaves = mask.intersects(IN::DELETE | IN::MOVED_FROM);
         bool was_file = used.contains(record.name) || (leaves && !mask.contains(IN::ISDIR));
+        const bool is_first = changed.empty();
         const auto name = changed.emplace(record.name, false).first;
         if (!was_file && mask.intersects(IN::MOVED_TO)) {
             Half back;
@@ -507,9 +510,9 @@ void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entrie
             if (!swapped && tells_files)  // when its records are handled more may be known
                 make_unsure(node, to.name, to.position);
             queue_.peek(since, record);  // looking ahead may have moved it
-        } else if (mask.intersects(IN::MOVED_FROM)) {
-            // If it left in an exchange, the first half may have been over before the directory
-            // was watched.
+        } else if (is_first && mask.intersects(IN::MOVED_FROM)) {
+            // If it left in an exchange, whose directories are locked until its end, the first half
+            // may have been over before the directory was watched.
             make_unsure(node, std::string(record.name), since + record.size);
         }
         name->second = was_file;
