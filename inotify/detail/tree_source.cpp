@@ -671,7 +671,8 @@ bool TreeSource::leaves_again(const Half& to, const Half& back) {
 
 // The kernel merges arrivals at a name that follow each other, whatever their cookies. If the last
 // is half of an exchange, what leaves next is what arrived before, and the name stays. That cannot
-// be where the cookies are in a row.
+// be where the cookies are in a row. (Where a rename elsewhere took the number between, an exchange
+// is told as an arrival, a leaving, and what is found then.)
 bool TreeSource::may_be_merged(const Half& to, const Half& back) {
     return leaves_again(to, back) && back.cookie != to.cookie + 1;
 }
