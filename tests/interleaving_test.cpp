@@ -185,6 +185,26 @@ Script shrink(Script script, Fails fails) {
     return script;
 }
 
+// A script that is too long, or about too special a place, to be among those that are exhausted.
+void run_at_every_moment(std::initializer_list<const char*> directories,
+                         std::initializer_list<const char*> files, const Script& script) {
+    Setup setup;
+    for (const char* path : directories)
+        setup.world.mkdir(path);
+    for (const char* path : files)
+        setup.world.create(path);
+    setup.script = script;
+    for (const bool report_existing : {true, false})
+        for (const bool track_files : {false, true}) {
+            setup.options.report_existing = report_existing;
+            setup.options.track_files = track_files;
+            std::string failure;
+            const std::size_t schedules = test::run_all(setup, failure);
+            CHECK_MESSAGE(failure.empty(), failure);
+            CHECK(schedules > script.size());
+        }
+}
+
 }  // namespace
 
 TEST_SUITE("exhaustive") {
@@ -247,26 +267,6 @@ TEST_SUITE("exhaustive_split") {
                     report("2" + name, run_exhaustively(setup, 2, false, split));
             }
     }
-}
-
-// A script that is too long, or about too special a place, to be among those that are exhausted.
-void run_at_every_moment(std::initializer_list<const char*> directories,
-                         std::initializer_list<const char*> files, const Script& script) {
-    Setup setup;
-    for (const char* path : directories)
-        setup.world.mkdir(path);
-    for (const char* path : files)
-        setup.world.create(path);
-    setup.script = script;
-    for (const bool report_existing : {true, false})
-        for (const bool track_files : {false, true}) {
-            setup.options.report_existing = report_existing;
-            setup.options.track_files = track_files;
-            std::string failure;
-            const std::size_t schedules = test::run_all(setup, failure);
-            CHECK_MESSAGE(failure.empty(), failure);
-            CHECK(schedules > script.size());
-        }
 }
 
 // Whether the file /r/a/c/a is still there cannot be asked when its directory has moved; what is

@@ -39,7 +39,7 @@ enum class Announce : std::uint8_t { nothing, existing, fresh };
 struct Mode {
     Announce announce = Announce::fresh;
     bool deep = false;     // compare the contents of what is known already, too
-    bool decides = false;  // what is not there is gone, whatever records may still say
+    bool decides = false;  // what is not there is gone, if no queued record is about it
     bool careful = false;  // watch by descriptor: paths have changed while they were used
     bool links = false;    // follow symbolic links; records tell of what else there is by now
 };

@@ -744,13 +744,17 @@ Position TreeSource::before_exchange(NodeId node, Position since, Position until
 }
 
 void TreeSource::stamp(NodeId node, Position Stamp::* what, Position since) {
-    if (since > queue_.position())
-        stamps_[node].*what = std::max(stamps_[node].*what, since);
+    if (since <= queue_.position())
+        return;
+    Position& told = stamps_[node].*what;
+    told = std::max(told, since);
 }
 
 void TreeSource::stamp_name(NodeId node, const std::string& name, Position since) {
-    if (since > queue_.position())
-        stamps_[node].names[name] = std::max(stamps_[node].names[name], since);
+    if (since <= queue_.position())
+        return;
+    Position& told = stamps_[node].names[name];
+    told = std::max(told, since);
 }
 
 // Another directory has taken its place. It may turn up elsewhere until the walk ends.
@@ -779,7 +783,8 @@ void TreeSource::finish_walk() {
             vacate(model_[ref.id].parent, std::string(model_[ref.id].name));
 }
 
-// The queue has been read empty. True when there was something to look at again.
+// The queue has been read empty. True when there was something to look at again, or when a look has
+// read new records.
 bool TreeSource::idle() {
     std::erase_if(stamps_, [](const auto& stamp) { return stamp.second.files != not_listed; });
     look_for_unsure();
