@@ -3,6 +3,9 @@
 #pragma once
 
 #include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
 #include <inotify/mask.hpp>
 
 #include <cstdint>
@@ -53,3 +56,5 @@ INOTIFY_EXPORT std::ostream& operator<<(std::ostream& out, const Event& event);
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

@@ -2,8 +2,11 @@
 // Inotify: a blocking range of events over single files and directories.
 #pragma once
 
-#include <inotify/event.hpp>
 #include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
+#include <inotify/event.hpp>
 #include <inotify/mask.hpp>
 
 #include <chrono>
@@ -231,3 +234,5 @@ private:
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

@@ -2,6 +2,10 @@
 // InotifyTree: the same range over whole directory trees.
 #pragma once
 
+#include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
 #include <inotify/inotify.hpp>
 
 #include <chrono>
@@ -127,3 +131,5 @@ private:
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

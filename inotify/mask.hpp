@@ -4,6 +4,8 @@
 
 #include <inotify/export.hpp>
 
+#if __cplusplus >= 202002L
+
 #include <cstdint>
 #include <iosfwd>
 #include <string>
@@ -127,3 +129,5 @@ inline constexpr Mask ONESHOT = 0x8000'0000;
 }  // namespace IN
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

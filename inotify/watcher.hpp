@@ -2,6 +2,10 @@
 // Watcher: the same events, awaited on an Asio event loop. The only header that needs Asio.
 #pragma once
 
+#include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
 #include <inotify/inotify.hpp>
 #include <inotify/inotify_tree.hpp>
 
@@ -28,8 +32,7 @@
 #include <asio/use_awaitable.hpp>
 
 #if !defined(ASIO_HAS_CO_AWAIT)
-#error \
-    "Asio found no coroutines: compile as C++20; clang with Asio before 1.24: -DASIO_HAS_CO_AWAIT=1"
+#error "Asio found no coroutines; with clang and Asio before 1.24: -DASIO_HAS_CO_AWAIT=1"
 #endif
 
 #include <cerrno>
@@ -139,8 +142,8 @@ private:
     };
 
     struct Result {
-        std::error_code error;
-        Event event;
+        std::error_code error = {};
+        Event event = {};
     };
 
     struct State : std::enable_shared_from_this<State> {
@@ -167,16 +170,16 @@ private:
         std::optional<Result> resume(const std::shared_ptr<Waiter>& waiter, bool expired) {
             std::optional<Result> result;
             if (!inotify || waiter->cancelled) {
-                result.emplace(asio::error::operation_aborted);
+                result = Result{.error = asio::error::operation_aborted};
             } else if (waiter == waiters.front()) {
                 const Leave leave{*this, waiter, result, expired};
                 result = next();
                 if (!result && !expired)
                     if (const std::error_code error = sleep())
-                        result.emplace(error);
+                        result = Result{.error = error};
             }
             if (!result && expired)
-                result.emplace(asio::error::timed_out);
+                result = Result{.error = asio::error::timed_out};
             if (result)
                 remove(waiter);
             return result;
@@ -219,12 +222,12 @@ private:
                 EventRange range = inotify->event_gen();
                 auto element = range.begin();
                 if (element != range.end() && *element)
-                    result.emplace(std::error_code(), std::move(**element));
+                    result = Result{.event = std::move(**element)};
                 ++element;
             } catch (const std::system_error& error) {
-                result.emplace(error.code());
+                result = Result{.error = error.code()};
             } catch (const std::bad_alloc&) {
-                result.emplace(std::make_error_code(std::errc::not_enough_memory));
+                result = Result{.error = std::make_error_code(std::errc::not_enough_memory)};
             }
             return result;
         }
@@ -391,3 +394,5 @@ inline asio::awaitable<std::optional<Event>> Watcher::get_within(std::shared_ptr
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20
