@@ -16,7 +16,9 @@ inline namespace v0 {
 
 /// A set of `IN_*` bits, as inotify_add_watch(2) takes them and as records carry them.
 ///
-/// Implicit from `std::uint32_t`, so the kernel's own macros can be passed anywhere.
+/// Implicit from `std::uint32_t`, so the kernel's own macros can be passed anywhere. The mask of an
+/// event of a directory holds IN::ISDIR too, so `event->mask == IN::CREATE` is false for it: test
+/// with `&`, contains() or intersects().
 class Mask {
 public:
     /// The empty set.
