@@ -104,25 +104,25 @@ public:
     /// the watch descriptor. Never blocks. Throws as Inotify::add_watch() does; std::logic_error
     /// over a tree, which manages its watches itself.
     int watch(const std::filesystem::path& path, Mask mask) {
-        return changing().add_watch(path, mask);
+        const int wd = state_->inotify->add_watch(path, mask);
+        state_->nominate();  // replacing a mask may have read what the descriptor showed
+        return wd;
     }
 
     /// Stops watching `path`, spelled as it was given; nothing more of it comes. Never blocks.
     /// Throws as Inotify::remove_watch() does; std::logic_error over a tree.
-    void remove_watch(const std::filesystem::path& path) { changing().remove_watch(path); }
+    void remove_watch(const std::filesystem::path& path) { state_->inotify->remove_watch(path); }
 
     /// Stops watching every path of a watch descriptor; the same otherwise.
-    void remove_watch(int wd) { changing().remove_watch(wd); }
+    void remove_watch(int wd) { state_->inotify->remove_watch(wd); }
 
     /// Adds a root to the tree, and returns when all below it is watched. Throws as
     /// InotifyTree::add_tree() does; std::logic_error over single paths.
-    void add_tree(const std::filesystem::path& root) { changing_tree("add_tree").add_tree(root); }
+    void add_tree(const std::filesystem::path& root) { tree("add_tree").add_tree(root); }
 
     /// Removes a whole root, spelled as it was given; nothing more of it comes. Throws as
     /// InotifyTree::remove_tree() does; std::logic_error over single paths.
-    void remove_tree(const std::filesystem::path& root) {
-        changing_tree("remove_tree").remove_tree(root);
-    }
+    void remove_tree(const std::filesystem::path& root) { tree("remove_tree").remove_tree(root); }
 
     /// How much of the tree is watched; exact when `get(0ms)` has come back empty. Throws
     /// std::logic_error over single paths.
@@ -377,18 +377,6 @@ private:
 
     static asio::awaitable<std::optional<Event>> get_within(std::shared_ptr<State> state,
                                                             Duration timeout);
-
-    // What is about to be changed. A change may read what the descriptor showed, even if it throws;
-    // so the first that waits is woken, to look for an event once the call is over.
-    [[nodiscard]] Inotify& changing() {
-        state_->nominate();
-        return *state_->inotify;
-    }
-    [[nodiscard]] InotifyTree& changing_tree(const char* call) {
-        InotifyTree& result = tree(call);
-        state_->nominate();
-        return result;
-    }
 
     [[nodiscard]] InotifyTree& tree(const char* call) const {
         if (state_->tree == nullptr)
