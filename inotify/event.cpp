@@ -49,5 +49,9 @@ std::ostream& operator<<(std::ostream& out, const Event& event) {
     return out;
 }
 
+std::ostream& operator<<(std::ostream& out, const std::optional<Event>& event) {
+    return event ? out << *event : out << "(empty)";
+}
+
 }  // namespace v0
 }  // namespace inotify

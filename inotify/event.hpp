@@ -3,11 +3,15 @@
 #pragma once
 
 #include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
 #include <inotify/mask.hpp>
 
 #include <cstdint>
 #include <filesystem>
 #include <iosfwd>
+#include <optional>
 #include <string>
 #include <system_error>
 
@@ -20,7 +24,8 @@ inline namespace v0 {
 struct Event {
     /// The watch descriptor; -1 for IN_Q_OVERFLOW and for errors.
     int wd = -1;
-    /// What happened: one event bit, with IN_ISDIR when the subject is a directory.
+    /// What happened: one event bit, with IN_ISDIR when the subject is a directory. So
+    /// `mask == IN::CREATE` is false for a directory: test with `&`, contains() or intersects().
     Mask mask = {};
     /// Ties IN_MOVED_FROM to IN_MOVED_TO; otherwise 0.
     std::uint32_t cookie = 0;
@@ -45,6 +50,13 @@ struct Event {
 
     /// True when every member is equal.
     friend bool operator==(const Event&, const Event&) = default;
+
+    /// Prints an element of a range: the event as its own line, or `(empty)`. Without this the
+    /// nearest way to print one would be `*event`, which is undefined for the empty value. A
+    /// friend, so that only elements are printed this way, whatever else converts to one. Returns
+    /// `out`.
+    friend INOTIFY_EXPORT std::ostream& operator<<(std::ostream& out,
+                                                   const std::optional<Event>& event);
 };
 
 /// Prints one readable line without its end; control characters and backslashes in names come as
@@ -53,3 +65,5 @@ INOTIFY_EXPORT std::ostream& operator<<(std::ostream& out, const Event& event);
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

@@ -46,6 +46,12 @@ Inotify::Inotify(std::span<const std::filesystem::path> paths, Duration block_du
         add_watch(path);
 }
 
+Inotify::Inotify(std::initializer_list<std::filesystem::path> paths, Duration block_duration)
+    : Inotify(std::span(paths.begin(), paths.size()), block_duration) {}
+
+Inotify::Inotify(const std::filesystem::path& path, Duration block_duration)
+    : Inotify(std::span(&path, 1), block_duration) {}
+
 Inotify::Inotify(std::unique_ptr<detail::Stream> stream) : stream_(std::move(stream)) {}
 
 Inotify::Inotify(Inotify&&) noexcept = default;

@@ -2,13 +2,17 @@
 // Inotify: a blocking range of events over single files and directories.
 #pragma once
 
-#include <inotify/event.hpp>
 #include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
+#include <inotify/event.hpp>
 #include <inotify/mask.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -159,10 +163,24 @@ public:
                      Duration block_duration = std::chrono::seconds{1});
 
     /// The same for a braced list of paths.
-    template <std::size_t N>
-    explicit Inotify(const std::filesystem::path (&paths)[N],
+    explicit Inotify(std::initializer_list<std::filesystem::path> paths,
+                     Duration block_duration = std::chrono::seconds{1});
+
+    /// The same for a list in braces of its own, `Inotify{{"/a", "/b"}}`: the inner one would else
+    /// be one path, with two literals as its iterators. A template, so that `{}` is no list of
+    /// lists.
+    template <typename = void>
+    explicit Inotify(std::initializer_list<std::initializer_list<const char*>> paths,
                      Duration block_duration = std::chrono::seconds{1})
-        : Inotify(std::span<const std::filesystem::path>(paths), block_duration) {}
+        : Inotify(block_duration) {
+        for (const auto& list : paths)
+            for (const char* path : list)
+                add_watch(path);
+    }
+
+    /// The same for one path.
+    explicit Inotify(const std::filesystem::path& path,
+                     Duration block_duration = std::chrono::seconds{1});
 
     /// Takes over the watches and the stream; ranges stay valid.
     Inotify(Inotify&&) noexcept;
@@ -231,3 +249,5 @@ private:
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

@@ -20,26 +20,19 @@ std::unique_ptr<detail::Stream> make_stream(TreeOptions options) {
     return std::make_unique<detail::Stream>(std::move(kernel), std::move(source), block_duration);
 }
 
-TreeOptions with(Mask mask, Duration block_duration) {
-    TreeOptions options;
-    options.mask = mask;
-    options.block_duration = block_duration;
-    return options;
-}
-
 }  // namespace
 
 InotifyTree::InotifyTree(const std::filesystem::path& root, TreeOptions options)
     : InotifyTree(std::span(&root, 1), std::move(options)) {}
-
-InotifyTree::InotifyTree(const std::filesystem::path& root, Mask mask, Duration block_duration)
-    : InotifyTree(root, with(mask, block_duration)) {}
 
 InotifyTree::InotifyTree(std::span<const std::filesystem::path> roots, TreeOptions options)
     : Inotify(make_stream(std::move(options))) {
     for (const auto& root : roots)
         add_tree(root);
 }
+
+InotifyTree::InotifyTree(std::initializer_list<std::filesystem::path> roots, TreeOptions options)
+    : InotifyTree(std::span(roots.begin(), roots.size()), std::move(options)) {}
 
 InotifyTree::InotifyTree(std::unique_ptr<detail::Stream> stream) : Inotify(std::move(stream)) {}
 

@@ -2,17 +2,23 @@
 // InotifyTree: the same range over whole directory trees.
 #pragma once
 
+#include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
 #include <inotify/inotify.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace inotify {
@@ -65,17 +71,36 @@ public:
     /// instance cannot be made or `root` cannot be watched, EINVAL for a mask that is refused.
     explicit InotifyTree(const std::filesystem::path& root, TreeOptions options = {});
 
-    /// The same, with the two options that are used most.
+    /// The same, with the two options that are used most. A template, so that `{}` is TreeOptions.
+    template <typename = void>
     InotifyTree(const std::filesystem::path& root, Mask mask,
-                Duration block_duration = std::chrono::seconds{1});
+                Duration block_duration = std::chrono::seconds{1})
+        : InotifyTree(root, TreeOptions{.mask = mask, .block_duration = block_duration}) {}
 
     /// Several roots; where they overlap, a directory is watched under the root that came first.
     explicit InotifyTree(std::span<const std::filesystem::path> roots, TreeOptions options = {});
 
     /// The same for a braced list of roots.
-    template <std::size_t N>
-    explicit InotifyTree(const std::filesystem::path (&roots)[N], TreeOptions options = {})
-        : InotifyTree(std::span<const std::filesystem::path>(roots), std::move(options)) {}
+    explicit InotifyTree(std::initializer_list<std::filesystem::path> roots,
+                         TreeOptions options = {});
+
+    /// The same, with the two options that are used most. A template, so that `{}` is TreeOptions.
+    template <typename = void>
+    InotifyTree(std::initializer_list<std::filesystem::path> roots, Mask mask,
+                Duration block_duration = std::chrono::seconds{1})
+        : InotifyTree(roots, TreeOptions{.mask = mask, .block_duration = block_duration}) {}
+
+    /// The same for a list in braces of its own, `InotifyTree{{"/a", "/b"}}`: the inner one would
+    /// else be one path, with two literals as its iterators. A template, so that `{}` is no list of
+    /// lists.
+    template <typename = void>
+    explicit InotifyTree(std::initializer_list<std::initializer_list<const char*>> roots,
+                         TreeOptions options = {})
+        : InotifyTree(std::span<const std::filesystem::path>(), std::move(options)) {
+        for (const auto& list : roots)
+            for (const char* root : list)
+                add_tree(root);
+    }
 
     /// Takes over the watches and the stream; ranges stay valid.
     InotifyTree(InotifyTree&&) noexcept = default;
@@ -127,3 +152,5 @@ private:
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

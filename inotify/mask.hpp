@@ -4,6 +4,8 @@
 
 #include <inotify/export.hpp>
 
+#if __cplusplus >= 202002L
+
 #include <cstdint>
 #include <iosfwd>
 #include <string>
@@ -14,7 +16,9 @@ inline namespace v0 {
 
 /// A set of `IN_*` bits, as inotify_add_watch(2) takes them and as records carry them.
 ///
-/// Implicit from `std::uint32_t`, so the kernel's own macros can be passed anywhere.
+/// Implicit from `std::uint32_t`, so the kernel's own macros can be passed anywhere. The mask of an
+/// event of a directory holds IN::ISDIR too, so `event->mask == IN::CREATE` is false for it: test
+/// with `&`, contains() or intersects().
 class Mask {
 public:
     /// The empty set.
@@ -127,3 +131,5 @@ inline constexpr Mask ONESHOT = 0x8000'0000;
 }  // namespace IN
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

@@ -2,6 +2,8 @@
 // The version; both build systems read it here.
 #pragma once
 
+#include <inotify/export.hpp>
+
 namespace inotify {
 inline namespace v0 {
 

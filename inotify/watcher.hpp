@@ -2,6 +2,10 @@
 // Watcher: the same events, awaited on an Asio event loop. The only header that needs Asio.
 #pragma once
 
+#include <inotify/export.hpp>
+
+#if __cplusplus >= 202002L
+
 #include <inotify/inotify.hpp>
 #include <inotify/inotify_tree.hpp>
 
@@ -28,8 +32,7 @@
 #include <asio/use_awaitable.hpp>
 
 #if !defined(ASIO_HAS_CO_AWAIT)
-#error \
-    "Asio found no coroutines: compile as C++20; clang with Asio before 1.24: -DASIO_HAS_CO_AWAIT=1"
+#error "Asio found no coroutines; with clang and Asio before 1.24: -DASIO_HAS_CO_AWAIT=1"
 #endif
 
 #include <cerrno>
@@ -42,6 +45,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -105,6 +109,25 @@ public:
         return wd;
     }
 
+    /// Stops watching `path`, spelled as it was given; nothing more of it comes. Never blocks.
+    /// Throws as Inotify::remove_watch() does; std::logic_error over a tree.
+    void remove_watch(const std::filesystem::path& path) { state_->inotify->remove_watch(path); }
+
+    /// Stops watching every path of a watch descriptor; the same otherwise.
+    void remove_watch(int wd) { state_->inotify->remove_watch(wd); }
+
+    /// Adds a root to the tree, and returns when all below it is watched. Throws as
+    /// InotifyTree::add_tree() does; std::logic_error over single paths.
+    void add_tree(const std::filesystem::path& root) { tree("add_tree").add_tree(root); }
+
+    /// Removes a whole root, spelled as it was given; nothing more of it comes. Throws as
+    /// InotifyTree::remove_tree() does; std::logic_error over single paths.
+    void remove_tree(const std::filesystem::path& root) { tree("remove_tree").remove_tree(root); }
+
+    /// How much of the tree is watched; exact when `get(0ms)` has come back empty. Throws
+    /// std::logic_error over single paths.
+    [[nodiscard]] InotifyTree::Coverage coverage() const { return tree("coverage").coverage(); }
+
     /// The watches, in the order of their descriptors.
     [[nodiscard]] std::vector<Watch> watches() const { return state_->inotify->watches(); }
 
@@ -139,8 +162,8 @@ private:
     };
 
     struct Result {
-        std::error_code error;
-        Event event;
+        std::error_code error = {};
+        Event event = {};
     };
 
     struct State : std::enable_shared_from_this<State> {
@@ -167,16 +190,16 @@ private:
         std::optional<Result> resume(const std::shared_ptr<Waiter>& waiter, bool expired) {
             std::optional<Result> result;
             if (!inotify || waiter->cancelled) {
-                result.emplace(asio::error::operation_aborted);
+                result = Result{.error = asio::error::operation_aborted};
             } else if (waiter == waiters.front()) {
                 const Leave leave{*this, waiter, result, expired};
                 result = next();
                 if (!result && !expired)
                     if (const std::error_code error = sleep())
-                        result.emplace(error);
+                        result = Result{.error = error};
             }
             if (!result && expired)
-                result.emplace(asio::error::timed_out);
+                result = Result{.error = asio::error::timed_out};
             if (result)
                 remove(waiter);
             return result;
@@ -219,12 +242,12 @@ private:
                 EventRange range = inotify->event_gen();
                 auto element = range.begin();
                 if (element != range.end() && *element)
-                    result.emplace(std::error_code(), std::move(**element));
+                    result = Result{.event = std::move(**element)};
                 ++element;
             } catch (const std::system_error& error) {
-                result.emplace(error.code());
+                result = Result{.error = error.code()};
             } catch (const std::bad_alloc&) {
-                result.emplace(std::make_error_code(std::errc::not_enough_memory));
+                result = Result{.error = std::make_error_code(std::errc::not_enough_memory)};
             }
             return result;
         }
@@ -355,6 +378,12 @@ private:
     static asio::awaitable<std::optional<Event>> get_within(std::shared_ptr<State> state,
                                                             Duration timeout);
 
+    [[nodiscard]] InotifyTree& tree(const char* call) const {
+        if (state_->tree == nullptr)
+            throw std::logic_error(std::string(call) + ": this Watcher watches single paths");
+        return *state_->tree;
+    }
+
     void close() noexcept {
         if (!state_)
             return;
@@ -391,3 +420,5 @@ inline asio::awaitable<std::optional<Event>> Watcher::get_within(std::shared_ptr
 
 }  // namespace v0
 }  // namespace inotify
+
+#endif  // C++20

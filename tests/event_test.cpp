@@ -15,6 +15,14 @@ static_assert(std::is_copy_constructible_v<Event>);
 
 namespace {
 
+template <typename T>
+concept Prints = requires(std::ostream& out, const T& value) { out << value; };
+
+/// A user's own type that converts to an event, and so prints as one.
+struct LikeAnEvent {
+    operator Event() const { return make_event(1, IN::MODIFY); }
+};
+
 std::string line(const Event& event) {
     std::ostringstream out;
     out << event;
@@ -51,6 +59,43 @@ TEST_CASE("events are equal when every member is") {
     CHECK(differs([](Event& e) { e.moved_from = "d/e"; }));
     CHECK(differs([](Event& e) { e.synthetic = true; }));
     CHECK(differs([](Event& e) { e.error = std::make_error_code(std::errc::io_error); }));
+}
+
+TEST_CASE(
+    "the mask of a directory's event holds ISDIR: it contains CREATE and is not equal to it") {
+    TempDir dir;
+    Inotify i(dir.path(), Duration::zero());
+    test::fs::create_directory(dir / "sub");
+    const std::optional<Event> event = i.get(Duration::zero());
+    REQUIRE(event);
+    CHECK(event->mask != IN::CREATE);
+    CHECK(event->mask == (IN::CREATE | IN::ISDIR));
+    CHECK(event->mask.contains(IN::CREATE));
+    CHECK(bool(event->mask & IN::CREATE));
+}
+
+TEST_CASE("an element of a range prints as its event, or as (empty)") {
+    TempDir dir;
+    Inotify i(dir.path(), Duration::zero());
+    test::touch(dir / "f");
+    std::ostringstream out;
+    for (const auto& event : i.event_gen()) {
+        out << event << '\n';
+        if (!event)
+            break;
+    }
+    const std::string f = (dir / "f").native();
+    CHECK(out.str() == "CREATE " + f + "\nOPEN " + f + "\nCLOSE_WRITE " + f + "\n(empty)\n");
+}
+
+TEST_CASE("printing elements changes nothing for what is none, nor for what converts to one") {
+    static_assert(!Prints<std::optional<Watch>>);
+    static_assert(!Prints<std::nullopt_t>);
+    static_assert(!Prints<std::optional<int>>);
+    static_assert(!Prints<Inotify>);
+    std::ostringstream out;
+    out << LikeAnEvent{} << ' ' << IN::CREATE << ' ' << make_event(1, IN::OPEN);
+    CHECK(out.str() == "MODIFY CREATE OPEN");
 }
 
 TEST_CASE("an event prints as one readable line") {

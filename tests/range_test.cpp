@@ -203,20 +203,3 @@ TEST_CASE("moving the adapter leaves its iterators valid") {
     CHECK((*it)->filename == "3");
     CHECK(assigned.get()->filename == "4");
 }
-
-TEST_CASE("an adapter can be made with its paths") {
-    TempDir dir, other;
-    Inotify braced({dir.path(), other.path()}, Duration::zero());
-    CHECK(braced.watches().size() == 2);
-    CHECK(braced.block_duration() == Duration::zero());
-
-    const std::vector<test::fs::path> paths{dir.path()};
-    Inotify spanned(paths);
-    CHECK(spanned.watches().size() == 1);
-    CHECK(spanned.watches()[0].mask == IN::ALL_EVENTS);
-    CHECK(spanned.block_duration() == std::chrono::seconds{1});
-
-    Inotify literals({"/", "/tmp"});
-    CHECK(literals.watches().size() == 2);
-    CHECK_THROWS_AS(Inotify({dir / "missing"}), std::system_error);
-}

@@ -94,11 +94,3 @@ TEST_CASE("a directory that could not be watched is tried again while a get wait
     REQUIRE(events.size() == 2);
     CHECK(test::lines({events[1]}, dir) == Lines{"CREATE|ISDIR closed/inner"});
 }
-
-TEST_CASE("watch() over a tree throws std::logic_error") {
-    TempDir dir;
-    asio::io_context loop;
-    Watcher watcher(loop.get_executor(), InotifyTree(dir.path()));
-    CHECK_THROWS_AS(watcher.watch(dir.path(), IN::CREATE), std::logic_error);
-    CHECK(watcher.watches().size() == 1);
-}
