@@ -54,7 +54,7 @@ public:
 
     std::map<std::string, int> wds;  // the inode that a path leads to; paths may share one
     int add_watch_error = 0;
-    long limit_value = 8192;
+    std::map<std::string, long> limits{{"fs.inotify.max_user_watches", 8192}};
 
     std::vector<std::pair<std::string, inotify::Mask>> added;  // what add_watch() was called with
     std::vector<int> removed;               // what remove_watch() was called with
@@ -122,7 +122,10 @@ public:
     void await_changes(int) override {}
     int stat(int, const std::string&, bool, inotify::detail::Stat&) override { return -ENOSYS; }
 
-    long limit(const std::string&) override { return limit_value; }
+    long limit(const std::string& name) override {
+        const auto known = limits.find(name);
+        return known == limits.end() ? -ENOENT : known->second;
+    }
 
 private:
     struct Read {

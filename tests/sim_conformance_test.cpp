@@ -668,7 +668,7 @@ TEST_CASE("the simulated kernel sends the records of the real one on a tmpfs") {
 
 TEST_CASE("the simulated queue overflows as the real one does") {
     const std::unique_ptr<Kernel> kernel = inotify::detail::make_linux_kernel();
-    const long limit = kernel->limit("max_queued_events");
+    const long limit = kernel->limit("fs.inotify.max_queued_events");
     if (limit <= 0 || limit > 100000)
         return;
     const char* const memory = "/dev/shm";

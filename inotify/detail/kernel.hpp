@@ -83,9 +83,13 @@ public:
     /// The time, for what is tried again later.
     virtual std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
 
-    /// The value of /proc/sys/fs/inotify/`name`, for messages; −errno if it cannot be read.
+    /// The value of a limit, for messages: a sysctl by its name, or RLIMIT_NOFILE; −errno if it
+    /// cannot be read.
     virtual long limit(const std::string& name) = 0;
 };
+
+/// The real Kernel::limit(), for messages that outlive the kernel they are about. Thread-safe.
+long read_limit(const std::string& name);
 
 /// The real one. Throws std::system_error when the instance cannot be made (EMFILE, ENFILE,
 /// ENOMEM).

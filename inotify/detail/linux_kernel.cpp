@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -200,16 +201,7 @@ public:
         return 0;
     }
 
-    long limit(const std::string& name) override {
-        std::FILE* file = std::fopen(("/proc/sys/fs/inotify/" + name).c_str(), "re");
-        if (file == nullptr)
-            return -errno;
-        long value = -EINVAL;
-        if (std::fscanf(file, "%ld", &value) != 1)
-            value = -EINVAL;
-        std::fclose(file);
-        return value;
-    }
+    long limit(const std::string& name) override { return read_limit(name); }
 
 private:
     int checked(int result, const char* call) {
@@ -245,6 +237,23 @@ private:
 };
 
 }  // namespace
+
+long read_limit(const std::string& name) {
+    if (name == "RLIMIT_NOFILE") {
+        rlimit limit;
+        return ::getrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : static_cast<long>(limit.rlim_cur);
+    }
+    std::string path = "/proc/sys/" + name;
+    std::replace(path.begin(), path.end(), '.', '/');
+    std::FILE* file = std::fopen(path.c_str(), "re");
+    if (file == nullptr)
+        return -errno;
+    long value = -EINVAL;
+    if (std::fscanf(file, "%ld", &value) != 1)
+        value = -EINVAL;
+    std::fclose(file);
+    return value;
+}
 
 std::unique_ptr<Kernel> make_linux_kernel() { return std::make_unique<LinuxKernel>(); }
 
