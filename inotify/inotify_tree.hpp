@@ -56,8 +56,10 @@ struct TreeOptions {
 /// with `moved_from` carries the subtree along) holds, at every empty value, the tree that is on
 /// disk. Events about a directory itself are told once, by its parent; for a root by itself.
 ///
-/// A directory that cannot be watched (EACCES, ENOSPC, ...) comes once as an event with `error`,
-/// stays in coverage().unwatched and is tried again at idle, at most once a second.
+/// A directory that cannot be watched (EACCES, ENAMETOOLONG, ...) comes once as an event with
+/// `error`, stays in coverage().unwatched and is tried again at idle: after 1 s, 2 s, 4 s and so on
+/// up to 60 s, and at once when its rights change (IN_ATTRIB). Of a shortage (ENOSPC, EMFILE,
+/// ENFILE, ENOMEM) only the first directory comes as an event; the others are in coverage().
 class INOTIFY_EXPORT InotifyTree : public Inotify {
 public:
     /// Watches `root` and all below it, and returns when that is done; with `report_existing` it is

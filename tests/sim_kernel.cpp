@@ -211,11 +211,11 @@ public:
     }
 
     long limit(const std::string& name) override {
-        if (name == "max_user_watches")
+        if (name == "fs.inotify.max_user_watches")
             return static_cast<long>(world_.max_user_watches);
-        if (name == "max_queued_events")
+        if (name == "fs.inotify.max_queued_events")
             return static_cast<long>(world_.max_queued_events);
-        return name == "max_user_instances" ? 128 : -ENOENT;
+        return -ENOENT;
     }
 
     void notify(Id inode, std::uint32_t mask, std::string_view name, std::uint32_t cookie,
@@ -652,6 +652,7 @@ int World::set_denied(std::string_view path, bool denied) {
     if (const int error = find(path, Last::follow, place); error < 0)
         return error;
     inodes_[place.inode].denied = denied;
+    send_use(place, IN_ATTRIB);
     return 0;
 }
 

@@ -64,7 +64,8 @@ public:
     int bind(std::string_view source, std::string_view target);
     int unmount(std::string_view path);
 
-    /// Takes away and gives back the right to read a directory, which the library's calls need.
+    /// Takes away and gives back the right to read a directory, which the library's calls need; by
+    /// chmod(2).
     int deny(std::string_view path) { return set_denied(path, true); }
     int allow(std::string_view path) { return set_denied(path, false); }
 

@@ -50,11 +50,11 @@ std::vector<Watch> TreeSource::watches() const {
 InotifyTree::Coverage TreeSource::coverage() const {
     InotifyTree::Coverage result;
     result.watched = model_.watched_count();
-    for (const auto& [node, error] : unwatched_) {
+    failed_.for_each([&](NodeId node, int error) {
         auto& unwatched = result.unwatched.emplace_back();
         model_.path(node, unwatched.path);
-        unwatched.error = error;
-    }
+        unwatched.error = event_error(error);
+    });
     return result;
 }
 
@@ -128,9 +128,10 @@ bool TreeSource::catch_up() {
 }
 
 Duration TreeSource::until_due() {
-    if (!has_failures())
+    if (failed_.empty())
         return forever;
-    return std::max(std::chrono::ceil<Duration>(retry_at_ - kernel_.now()), Duration::zero());
+    return std::max(std::chrono::ceil<Duration>(failed_.next_due() - kernel_.now()),
+                    Duration::zero());
 }
 
 bool TreeSource::next(Event& event) {
@@ -204,8 +205,12 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
             last_node_ = no_node;
             doubt(node);
         }
+        failed_.end_shortage(ENOSPC);
         return;
     }
+    if (mask.intersects(IN::ATTRIB) && !failed_.empty())  // the right to search it, perhaps
+        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
+            failed_.expedite(c);
     const bool root_changed = is_root(node) && mask.intersects(IN::MOVE_SELF | IN::DELETE_SELF);
     if (root_changed || mask.intersects(IN::UNMOUNT) || (tells_itself(node) && wanted(mask)))
         tell_record(node, half);
@@ -229,6 +234,8 @@ void TreeSource::handle_entry(NodeId node, const Half& half) {
     } else if (mask.intersects(IN::DELETE)) {
         handle_deleted(node, half);
     } else if (is_told(node, half)) {
+        if (mask.contains(IN::ATTRIB | IN::ISDIR))
+            failed_.expedite(model_.child(node, half.name));
         tell_record(node, half);
     }
 }
@@ -473,7 +480,7 @@ void TreeSource::carry(NodeId node, NodeId directory, const Half& to,
         model_.attach(node, directory, to.name);
         path_node_ = no_node;
         const Node& moved = model_[node];
-        if (moved.wd < 0 && !moved.alias && !moved.pruned && !unwatched_.contains(node))
+        if (moved.wd < 0 && !moved.alias && !moved.pruned && !failed_.contains(node))
             look_soon(directory, {to.name});
         if (options_.exclude && moved.wd >= 0)  // other paths below it may be excluded now
             defer({.node = model_.ref(node),

@@ -6,12 +6,12 @@
 #include <inotify/detail/event_buffer.hpp>
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/record_queue.hpp>
+#include <inotify/detail/retry_queue.hpp>
 #include <inotify/detail/source.hpp>
 #include <inotify/detail/tree_model.hpp>
 #include <inotify/inotify_tree.hpp>
 
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <limits>
@@ -20,7 +20,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -220,6 +219,7 @@ private:
     void watch_root_again(NodeId node);
     void fail(NodeId node, int error);
     void healed(NodeId node);
+    void listen_for_attributes(NodeId node);
     void give_up_place(NodeId node, NodeId held, const Look& look);
     void doubt(NodeId node, bool deep = false, std::uint64_t doubted = 0);
     void remove_subtree(NodeId node);
@@ -247,7 +247,6 @@ private:
     [[nodiscard]] bool tells_itself(NodeId node) const;
     [[nodiscard]] bool is_root(NodeId node) const { return model_[node].parent == no_node; }
     [[nodiscard]] bool overflow_ahead() const { return overflow_end_ > queue_.position(); }
-    [[nodiscard]] bool has_failures() const { return !unwatched_.empty() || !stuck_.empty(); }
     [[nodiscard]] bool is_history(NodeId node, const Half& half) const;
     [[nodiscard]] std::uint32_t watch_mask() const;
     [[nodiscard]] std::uint32_t entry_mask() const;
@@ -315,9 +314,10 @@ private:
     std::vector<Heard> heard_;
     bool heard_elsewhere_ = false;  // another directory was opened by mistake
 
-    std::map<NodeId, std::error_code> unwatched_;
-    std::vector<Work> stuck_;  // failed for want of the directory itself
-    std::chrono::steady_clock::time_point retry_at_{};
+    RetryQueue failed_;
+    // What is still to be done with a directory that failed though it is watched; without any, it
+    // is looked at in its parent.
+    std::map<NodeId, std::vector<Work>> stuck_;
 };
 
 }  // namespace inotify::detail

@@ -3,6 +3,8 @@
 // tree_source.cpp.
 #include <inotify/detail/tree_source.hpp>
 
+#include <inotify/detail/error.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
@@ -19,13 +21,6 @@ constexpr std::size_t step_listed = 4096;
 
 // Records that wait in memory while the walk goes on; beyond this they count as an overflow.
 constexpr std::size_t most_buffered = 64 * 1024 * 1024;
-
-constexpr std::chrono::seconds retry_interval{1};
-
-// Errors that hit every directory alike; one that is tried again stands for all.
-bool is_shortage(int error) {
-    return error == ENOSPC || error == EMFILE || error == ENFILE || error == ENOMEM;
-}
 
 }  // namespace
 
@@ -241,12 +236,15 @@ void TreeSource::apply(NodeId node, Mode mode, Look& look, Position since, Posit
     if (look.pruned || look.error != 0) {
         if (held == no_node)
             held = announce(node, mode, look);
-        if (look.pruned)
+        if (look.pruned) {
             model_[held].pruned = true;
-        else if (!look.symlink)
+            healed(held);  // it is not to be watched any more
+            return;
+        }
+        if (!look.symlink || model_[held].wd >= 0)
             fail(held, look.error);
-        if (model_[held].wd >= 0 && !look.pruned)  // watched, but not compared
-            stuck_.push_back({.node = model_.ref(node), .names = {look.name}, .mode = mode});
+        if (model_[held].wd >= 0)  // watched, but not compared
+            stuck_[held].push_back({.node = model_.ref(node), .names = {look.name}, .mode = mode});
         return;
     }
     stamp_name(node, look.name, since);
@@ -319,6 +317,7 @@ void TreeSource::apply_elsewhere(NodeId node, NodeId held, NodeId owner, const M
         if (held == no_node)
             held = announce(node, mode, look);
         model_[held].missing = false;
+        healed(held);  // it is watched, elsewhere
         if (!std::exchange(model_[held].alias, true))
             aliases_.push_back(model_.ref(held));
         return;
@@ -576,7 +575,7 @@ void TreeSource::get_stuck(Work item, int error) {
         stamp.directories = stamp.files = not_listed;
     }
     item.deferred = true;
-    stuck_.push_back(std::move(item));
+    stuck_[node].push_back(std::move(item));
 }
 
 int TreeSource::list(int directory, std::vector<DirectoryEntry>& entries) {
@@ -632,6 +631,7 @@ bool TreeSource::is_watch_of(NodeId node, int wd) {
 // Takes a watch back. What was looked at by it, and is not applied yet, is looked at again.
 void TreeSource::unwatch(int wd) {
     kernel_.remove_watch(wd);
+    failed_.end_shortage(ENOSPC);
     for (Look& look : looks_)
         if (look.wd == wd)
             look.fresh = false;
@@ -809,7 +809,7 @@ bool TreeSource::idle() {
             watch_root_again(ref.id);
         }
     }
-    if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
+    if (work_.empty() && !failed_.empty())
         retry();
     return !work_.empty() || !out_.empty();
 }
@@ -837,22 +837,22 @@ void TreeSource::look_for_unsure() {
     }
 }
 
+// Tries again what failed and is due.
 void TreeSource::retry() {
-    retry_at_ = kernel_.now() + retry_interval;
-    for (Work& item : std::exchange(stuck_, {}))
-        work_.push_back(std::move(item));
-    bool shortage = false;
-    for (const auto& [id, error] : std::map(unwatched_)) {  // one that heals leaves it
-        if (is_shortage(error.value()) && std::exchange(shortage, true))
-            continue;
+    const std::vector<NodeId> due = failed_.take(kernel_.now());
+    std::map<NodeId, std::vector<std::string>> names;  // by parent, which is opened once for all
+    for (const NodeId id : due) {
         const Node& node = model_[id];
-        if (node.wd >= 0)
-            continue;  // stuck
-        if (node.parent != no_node)
-            look_soon(node.parent, {node.name});
-        else
+        if (auto stuck = stuck_.extract(id); !stuck.empty())
+            std::ranges::move(stuck.mapped(), std::back_inserter(work_));
+        else if (node.parent != no_node)
+            names[node.parent].push_back(node.name);
+        else if (node.wd < 0)
             watch_root_again(id);
     }
+    for (auto& [parent, of_parent] : names)
+        if (!stuck_.contains(parent))  // it cannot be opened itself
+            look_soon(parent, std::move(of_parent));
 }
 
 // A root that another root covered, until that was removed.
@@ -872,25 +872,30 @@ void TreeSource::watch_root_again(NodeId node) {
     list_soon(node, {.announce = Announce::nothing});
 }
 
-// The directory cannot be watched or listed: told once, and tried again.
+// The directory cannot be watched or listed: it is tried again.
 void TreeSource::fail(NodeId node, int error) {
-    const std::error_code code(error, std::system_category());
-    if (!has_failures())
-        retry_at_ = kernel_.now() + retry_interval;
-    if (!unwatched_.insert_or_assign(node, code).second)
+    if (!failed_.fail(node, error, kernel_.now()))
         return;
+    if (!RetryQueue::is_shortage(error))
+        listen_for_attributes(model_[node].parent);
     write_event(out_.push(), -1, {}, 0, path_of(node), {});
-    out_.back().error = code;
+    out_.back().error = event_error(error);
 }
 
-// One that got what there was too little of: there may be more for the others, now.
 void TreeSource::healed(NodeId node) {
-    const auto failure = unwatched_.find(node);
-    if (failure == unwatched_.end())
+    if (!stuck_.contains(node))  // or else there is more to be done with it
+        failed_.succeed(node);
+}
+
+// Rights that are given to an entry are an ATTRIB of it, for which most masks do not ask. A watch
+// that has been asked for it once goes on; only directories with a failed one pay for its records.
+void TreeSource::listen_for_attributes(NodeId node) {
+    if (node == no_node || model_[node].wd < 0)
         return;
-    if (is_shortage(failure->second.value()))
-        retry_at_ = {};
-    unwatched_.erase(failure);
+    std::string path;
+    access_path(node, path);
+    const std::uint32_t mask = tells_itself(node) ? root_mask() : entry_mask();
+    is_watch_of(node, kernel_.add_watch(path, mask | IN::ATTRIB.bits()));
 }
 
 // What is at its place is not certain; looked at again when the queue is empty.
@@ -912,7 +917,8 @@ void TreeSource::remove_subtree(NodeId top) {
         }
         stamps_.erase(node);
         files_.erase(node);
-        unwatched_.erase(node);
+        failed_.erase(node);
+        stuck_.erase(node);
         std::erase_if(unsure_, [&](const Unsure& u) { return u.directory == node; });
         model_.remove(node);
         if (node == top)
