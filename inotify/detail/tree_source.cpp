@@ -482,6 +482,8 @@ void TreeSource::carry(NodeId node, NodeId directory, const Half& to,
         const Node& moved = model_[node];
         if (moved.wd < 0 && !moved.alias && !moved.pruned && !failed_.contains(node))
             look_soon(directory, {to.name});
+        if (failed_.contains(node))
+            listen_for_attributes(directory);
         if (options_.exclude && moved.wd >= 0)  // other paths below it may be excluded now
             defer({.node = model_.ref(node),
                    .names = {},
