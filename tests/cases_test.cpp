@@ -5,7 +5,8 @@
 // A line is a command or, after `expect`, an event; # begins a comment. Paths are relative to the
 // root /r, or absolute; /o lies outside. Commands before `watch` make what is there already.
 //
-//   mkdir, rmdir, create, write, read, unlink, chmod, list, mount, unmount, deny, allow PATH
+//   mkdir, rmdir, mkfifo, create, write, read, unlink, chmod, list PATH
+//   mount, unmount, deny, allow PATH
 //   rename, exchange, link, symlink, bind A B
 //   move_out PATH, move_in PATH   rename to and from outside
 //   option track_files, report_existing, follow_symlinks, one_file_system, max_depth N, mask MASK,
@@ -14,6 +15,8 @@
 //   remove_tree PATH
 //   overflow N             the queue holds N records for the commands from here to the next expect
 //   watch_limit N
+//   lists_as_of_rewind     listings are as on btrfs
+//   unknown_types          listings know no types
 //   late_half              the second half of the last rename is queued behind what follows it
 //   short_reads            each read ends after one record
 //   during CALL N COMMAND  happens before the N-th such call of the library in the next expect
@@ -233,6 +236,14 @@ private:
             world_.max_user_watches = std::stoul(word(1));
             return;
         }
+        if (name == "unknown_types") {
+            world_.unknown_types = true;
+            return;
+        }
+        if (name == "lists_as_of_rewind") {
+            world_.lists_as_of_rewind = true;
+            return;
+        }
         if (name == "late_half") {
             kernel_->late_half = true;
             return;
@@ -256,12 +267,13 @@ private:
         using One = int (sim::World::*)(std::string_view);
         using Two = int (sim::World::*)(std::string_view, std::string_view);
         static const std::map<std::string, One> with_one{
-            {"mkdir", &sim::World::mkdir},   {"rmdir", &sim::World::rmdir},
-            {"create", &sim::World::create}, {"write", &sim::World::write},
-            {"unlink", &sim::World::unlink}, {"read", &sim::World::read_file},
-            {"chmod", &sim::World::chmod},   {"list", &sim::World::list},
-            {"mount", &sim::World::mount},   {"unmount", &sim::World::unmount},
-            {"deny", &sim::World::deny},     {"allow", &sim::World::allow}};
+            {"mkdir", &sim::World::mkdir},     {"rmdir", &sim::World::rmdir},
+            {"create", &sim::World::create},   {"write", &sim::World::write},
+            {"unlink", &sim::World::unlink},   {"read", &sim::World::read_file},
+            {"chmod", &sim::World::chmod},     {"list", &sim::World::list},
+            {"mkfifo", &sim::World::mkfifo},   {"mount", &sim::World::mount},
+            {"unmount", &sim::World::unmount}, {"deny", &sim::World::deny},
+            {"allow", &sim::World::allow}};
         static const std::map<std::string, Two> with_two{{"rename", &sim::World::rename},
                                                          {"exchange", &sim::World::exchange},
                                                          {"link", &sim::World::link},

@@ -236,6 +236,29 @@ TEST_SUITE("exhaustive") {
                 run_exhaustively(setup, 1, false, split));
     }
 
+    // A rewind is one more moment in every listing.
+    TEST_CASE("listings as of their rewind, as on btrfs, keep the promises") {
+        for (const bool report_existing : {true, false})
+            for (const std::size_t length : {1U, 2U}) {
+                Setup setup = make_setup(report_existing, !report_existing);
+                setup.world.lists_as_of_rewind = true;
+                report(std::to_string(length) + " operations, listed as of the rewind" +
+                           (report_existing ? ", from the first call" : ", files tracked"),
+                       run_exhaustively(setup, length));
+            }
+        Setup setup = make_setup(false, false);
+        setup.world.lists_as_of_rewind = true;
+        setup.while_scanning = true;
+        report("1 operations, listed as of the rewind, while scanning", run_exhaustively(setup, 1));
+        for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U}) {
+            setup = make_setup(true, true);
+            setup.world.lists_as_of_rewind = true;
+            report("1 operations, listed as of the rewind, split behind " + std::to_string(split) +
+                       " records",
+                   run_exhaustively(setup, 1, false, split));
+        }
+    }
+
     TEST_CASE("every interleaving of three operations keeps the promises" *
               doctest::skip(sanitized)) {
         report("3 operations", run_exhaustively(make_setup(false, false), 3));
@@ -334,6 +357,7 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
             setup.options.exclude = [](std::string_view path) { return path.ends_with('d'); };
         setup.world.unknown_types = seed % 5 == 0;
         setup.world.counts_subdirectories = seed % 7 != 0;
+        setup.world.lists_as_of_rewind = seed % 8 < 3;
         const std::size_t names = 2 + random() % 3;
         for (int i = 0; any && i < 60; ++i)
             any_operation(random, names).run(setup.world);
@@ -402,6 +426,7 @@ TEST_CASE("each kernel call may fail once, in every way, and the promises hold a
                 for_each_script(setup.world, length, [&](const Script& script) {
                     setup.script = script;
                     setup.world.unknown_types = faults % 2 == 0;
+                    setup.world.lists_as_of_rewind = faults % 3 == 0;
                     bool reached = true;
                     for (std::size_t position = 0; reached; ++position) {
                         std::size_t ways = 1;

@@ -95,6 +95,7 @@ std::vector<OwnedRecord> read_all(Kernel& kernel) {
 enum class Call {
     mkdir,
     rmdir,
+    mkfifo,
     create,
     write,
     read_file,
@@ -114,12 +115,12 @@ enum class Call {
     close_directory,
     read,
 };
-constexpr std::array<const char*, 20> call_names = {
-    "mkdir",     "rmdir",          "create",          "write",
-    "read_file", "unlink",         "rename",          "exchange",
-    "link",      "symlink",        "chmod",           "list",
-    "add_watch", "add_watch_open", "remove_watch",    "open_directory",
-    "list_open", "stat_open",      "close_directory", "read"};
+constexpr std::array<const char*, 21> call_names = {
+    "mkdir",        "rmdir",          "mkfifo",    "create",    "write",
+    "read_file",    "unlink",         "rename",    "exchange",  "link",
+    "symlink",      "chmod",          "list",      "add_watch", "add_watch_open",
+    "remove_watch", "open_directory", "list_open", "stat_open", "close_directory",
+    "read"};
 
 struct Step {
     Call call = Call::read;
@@ -176,6 +177,7 @@ public:
         switch (step.call) {
         case Call::mkdir: return world_.mkdir(path);
         case Call::rmdir: return world_.rmdir(path);
+        case Call::mkfifo: return world_.mkfifo(path);
         case Call::create: return world_.create(path);
         case Call::write: return world_.write(path);
         case Call::read_file: return world_.read_file(path);
@@ -226,6 +228,7 @@ public:
         switch (step.call) {
         case Call::mkdir: return result_of(::mkdir(path.c_str(), 0777));
         case Call::rmdir: return result_of(::rmdir(path.c_str()));
+        case Call::mkfifo: return result_of(::mkfifo(path.c_str(), 0666));
         case Call::create: return use(path, O_WRONLY | O_CREAT);
         case Call::write: return use(path, O_WRONLY);
         case Call::read_file: return use(path, O_RDONLY);
@@ -246,7 +249,7 @@ private:
     static int result_of(int value) { return value < 0 ? -errno : 0; }
 
     static int use(const std::string& path, int flags) {
-        const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+        const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0666);
         if (fd < 0)
             return -errno;
         char byte = 'x';
@@ -279,27 +282,14 @@ public:
     Generator(std::uint64_t seed, const SimulatedSide& side) : random_(seed), side_(side) {}
 
     Step step() {
-        static constexpr std::array<std::pair<Call, unsigned>, 20> weights = {
-            {{Call::mkdir, 9},
-             {Call::rmdir, 6},
-             {Call::create, 9},
-             {Call::write, 5},
-             {Call::read_file, 5},
-             {Call::unlink, 6},
-             {Call::rename, 14},
-             {Call::exchange, 6},
-             {Call::link, 4},
-             {Call::symlink, 4},
-             {Call::chmod, 4},
-             {Call::list, 4},
-             {Call::add_watch, 16},
-             {Call::add_watch_open, 4},
-             {Call::remove_watch, 3},
-             {Call::open_directory, 6},
-             {Call::list_open, 4},
-             {Call::stat_open, 3},
-             {Call::close_directory, 4},
-             {Call::read, 6}}};
+        static constexpr std::array<std::pair<Call, unsigned>, 21> weights = {
+            {{Call::mkdir, 9},        {Call::rmdir, 6},           {Call::mkfifo, 2},
+             {Call::create, 9},       {Call::write, 5},           {Call::read_file, 5},
+             {Call::unlink, 6},       {Call::rename, 14},         {Call::exchange, 6},
+             {Call::link, 4},         {Call::symlink, 4},         {Call::chmod, 4},
+             {Call::list, 4},         {Call::add_watch, 16},      {Call::add_watch_open, 4},
+             {Call::remove_watch, 3}, {Call::open_directory, 6},  {Call::list_open, 4},
+             {Call::stat_open, 3},    {Call::close_directory, 4}, {Call::read, 6}}};
         unsigned total = 0;
         for (const auto& [call, weight] : weights)
             total += weight;
@@ -315,8 +305,8 @@ public:
         if (++steps_ <= 12)
             step.call =
                 std::array{Call::add_watch, Call::mkdir, Call::mkdir, Call::create}[steps_ % 4];
-        const bool making =
-            step.call == Call::mkdir || step.call == Call::create || step.call == Call::symlink;
+        const bool making = step.call == Call::mkdir || step.call == Call::create ||
+                            step.call == Call::symlink || step.call == Call::mkfifo;
         const bool on_file = step.call == Call::unlink || step.call == Call::link ||
                              step.call == Call::write || step.call == Call::read_file;
         step.path = path(making ? 80 : 15, on_file && below(4) != 0);
@@ -470,8 +460,6 @@ private:
     struct Slot {
         int simulated = -1;
         int real = -1;
-        bool simulated_listed = false;
-        bool real_listed = false;
     };
     struct Seen {
         std::vector<std::pair<std::string, FileType>> entries;
@@ -513,12 +501,8 @@ private:
                                          step.number != 0);
         }
         case Call::list_open: {
-            // What a second listing finds behind the end differs from one file system to another.
-            if (!open || (is_real(side) ? slots_[step.slot]->real_listed
-                                        : slots_[step.slot]->simulated_listed))
+            if (!open)
                 return 0;
-            (is_real(side) ? slots_[step.slot]->real_listed : slots_[step.slot]->simulated_listed) =
-                true;
             std::vector<DirectoryEntry> entries;
             const int result = kernel.list(handle(side, step.slot), entries);
             for (const DirectoryEntry& entry : entries)
@@ -664,6 +648,83 @@ TEST_CASE("the simulated kernel sends the records of the real one") {
 TEST_CASE("the simulated kernel sends the records of the real one on a tmpfs") {
     if (::access("/dev/shm", W_OK) == 0)
         compare_scripts("/dev/shm", 2000, 60);
+}
+
+// What the listing lacks without the rewind is in no record either: the watch came too late for it.
+TEST_CASE("a listing shows what was made after the directory was opened") {
+    const std::unique_ptr<Kernel> kernel = inotify::detail::make_linux_kernel();
+    for (const char* const parent : {"/dev/shm", ""}) {
+        if (::access(parent, W_OK) != 0 && *parent != 0)
+            continue;
+        RealSide real(*kernel, *parent == 0 ? std::filesystem::temp_directory_path()
+                                            : std::filesystem::path(parent));
+        SimulatedSide live;
+        SimulatedSide as_of_rewind;
+        as_of_rewind.world().lists_as_of_rewind = true;
+        for (Side* side : {static_cast<Side*>(&real), static_cast<Side*>(&live),
+                           static_cast<Side*>(&as_of_rewind)}) {
+            const auto make = [&](Call call, const char* path) {
+                Step step;
+                step.call = call;
+                step.path = path;
+                REQUIRE(side->operate(step) == 0);
+            };
+            make(Call::create, "before");
+            const int directory =
+                side->kernel().open_directory(Kernel::no_directory, side->path(""), false);
+            std::vector<std::string> names;
+            const auto list = [&] {
+                std::vector<DirectoryEntry> entries;
+                REQUIRE(side->kernel().list(directory, entries) == 0);
+                names.clear();
+                for (const DirectoryEntry& entry : entries)
+                    names.push_back(entry.name);
+                std::sort(names.begin(), names.end());
+            };
+            make(Call::create, "after");
+            list();
+            CHECK(names == std::vector<std::string>{"after", "before"});
+            make(Call::mkdir, "again");
+            side->kernel().await_changes(directory);
+            list();
+            CHECK(names == std::vector<std::string>{"after", "again", "before"});
+            side->kernel().close_directory(directory);
+        }
+    }
+}
+
+TEST_CASE("a simulated listing is as of now, or as btrfs has it, as of its rewind") {
+    for (const bool as_of_rewind : {false, true}) {
+        sim::World world;
+        world.lists_as_of_rewind = as_of_rewind;
+        for (const char* path : {"/a", "/a/gone", "/a/moved", "/a/stays"})
+            world.mkdir(path);
+        const auto kernel = world.make_kernel();
+        const int directory = kernel->open_directory(Kernel::no_directory, "/a", false);
+        std::vector<std::string> calls;
+        world.before_call = [&](std::string_view call) {
+            calls.emplace_back(call);
+            if (call == "rewind")
+                world.mkdir("/a/early");
+            if (call == "list") {  // behind the rewind
+                world.mkdir("/a/late");
+                world.rmdir("/a/gone");
+                world.rename("/a/moved", "/a/renamed");
+            }
+            return 0;
+        };
+        std::vector<DirectoryEntry> entries;
+        CHECK(kernel->list(directory, entries) == 0);
+        world.before_call = nullptr;
+        kernel->close_directory(directory);
+        std::vector<std::string> names;
+        for (const DirectoryEntry& entry : entries)
+            names.push_back(entry.name);
+        using Names = std::vector<std::string>;
+        CHECK(calls == (as_of_rewind ? Names{"rewind", "list"} : Names{"list"}));
+        CHECK(names ==
+              (as_of_rewind ? Names{"early", "stays"} : Names{"late", "renamed", "stays"}));
+    }
 }
 
 TEST_CASE("the simulated queue overflows as the real one does") {

@@ -37,7 +37,8 @@ public:
 
     int mkdir(std::string_view path);
     int rmdir(std::string_view path);
-    int create(std::string_view path);     // open(O_CREAT | O_WRONLY), close
+    int mkfifo(std::string_view path);
+    int create(std::string_view path);     // open(O_CREAT | O_WRONLY), close; O_NONBLOCK all three
     int write(std::string_view path);      // open(O_WRONLY), write one byte, close
     int read_file(std::string_view path);  // open(O_RDONLY), read, close
     int unlink(std::string_view path);
@@ -95,24 +96,33 @@ public:
     std::size_t max_queued_events = 16384;
     bool counts_subdirectories = true;  // false: as btrfs, a link count tells nothing
     bool unknown_types = false;         // true: list() knows no types
-    std::chrono::seconds time{};        // what the kernels' now() gives
+    // True: as on btrfs, list() shows nothing that was made since it began by rewinding. That is a
+    // call of its own then, "rewind".
+    bool lists_as_of_rewind = false;
+    std::chrono::seconds time{};  // what the kernels' now() gives
 
 private:
     class Instance;
 
+    struct Entry {
+        Id inode = 0;
+        std::uint32_t number = 0;  // counts up in each directory, as the index of btrfs does
+    };
+
     struct Inode {
-        inotify::detail::FileType type = inotify::detail::FileType::other;
+        inotify::detail::FileType type = inotify::detail::FileType::regular;
         bool denied = false;
-        bool removed = false;      // a directory without a name any more
-        bool empty = true;         // a file without bytes
-        std::uint32_t links = 0;   // as st_nlink
-        std::uint32_t device = 0;  // as st_dev
-        std::uint32_t pins = 0;    // handles, mounts and removed but open directories below it
-        std::uint32_t covers = 0;  // mounts on this directory
-        Id parent = 0;             // of a directory, kept when it is removed, as a dentry does
-        std::string name;          // likewise
-        std::string target;        // of a symlink
-        std::map<std::string, Id, std::less<>> entries;
+        bool removed = false;          // a directory without a name any more
+        bool empty = true;             // a file without bytes
+        std::uint32_t links = 0;       // as st_nlink
+        std::uint32_t device = 0;      // as st_dev
+        std::uint32_t pins = 0;        // handles, mounts and removed but open directories below it
+        std::uint32_t covers = 0;      // mounts on this directory
+        Id parent = 0;                 // of a directory, kept when it is removed, as a dentry does
+        std::string name;              // likewise
+        std::string target;            // of a symlink
+        std::uint32_t last_entry = 0;  // of a directory: the number of the entry made last
+        std::map<std::string, Entry, std::less<>> entries;
     };
 
     // A record that is not queued yet; without a mask, the end of the inode's watches.
@@ -134,8 +144,8 @@ private:
 
     struct Handle {
         std::size_t mount = 0;
-        Id inode = 0;         // 0: closed
-        bool listed = false;  // its position is at the end
+        Id inode = 0;                  // 0: closed
+        std::uint32_t last_entry = 0;  // the directory's, at open(2) or the last rewind
     };
 
     // What belongs to the processes of one world and not to a copy of it.

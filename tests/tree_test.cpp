@@ -5,6 +5,7 @@
 #include "tree_client.hpp"
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <concepts>
@@ -181,6 +182,34 @@ TEST_CASE("a populated directory that is moved in is announced with all that is 
     CHECK(events[0].mask == (IN::MOVED_TO | IN::ISDIR));
     CHECK(events[0].moved_from == "");
     CHECK(synthetic(events) == std::vector<bool>{false, true, true, true, true});
+    client.check();
+}
+
+// Who opens a FIFO that was written, to read it, waits for a writer.
+TEST_CASE("of what is no regular file only the creation is made up") {
+    TempDir dir, outside;
+    fs::create_directory(outside / "in");
+    Lines expected;
+    const auto make = [&](const char* name, mode_t type, dev_t device = 0) {
+        if (::mknod((outside / "in" / name).c_str(), type | 0600, device) == 0)
+            expected.push_back(std::string("CREATE in/") + name);
+    };
+    make("fifo", S_IFIFO);
+    make("socket", S_IFSOCK);
+    REQUIRE(expected.size() == 2);
+    make("device", S_IFCHR, makedev(1, 3));  // only root may
+    test::touch(outside / "in/file");
+    for (const char* mask : {"CREATE", "MODIFY", "CLOSE_WRITE"})
+        expected.push_back(std::string(mask) + " in/file");
+    fs::create_symlink("file", outside / "in/link");
+    expected.emplace_back("CREATE in/link");
+    expected.emplace_back("MOVED_TO|ISDIR in");
+    Client client(dir.path(), asking(names | IN::MODIFY | IN::CLOSE_WRITE));
+    fs::rename(outside / "in", dir / "in");
+    Lines lines = test::lines(client.cycle(), dir);
+    std::ranges::sort(lines);
+    std::ranges::sort(expected);
+    CHECK(lines == expected);
     client.check();
 }
 

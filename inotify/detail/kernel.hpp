@@ -12,7 +12,8 @@
 
 namespace inotify::detail {
 
-enum class FileType : std::uint8_t { unknown, directory, symlink, other };
+/// `other`: a FIFO, a socket or a device.
+enum class FileType : std::uint8_t { unknown, directory, regular, symlink, other };
 
 struct DirectoryEntry {
     std::string name;
@@ -69,7 +70,10 @@ public:
     /// close(2).
     virtual void close_directory(int directory) noexcept = 0;
 
-    /// getdents64(2): replaces `entries` by all but "." and "..".
+    /// lseek(2) to the beginning, then getdents64(2): replaces `entries` by all but "." and "..".
+    /// btrfs shows only what was there when the directory was opened or last rewound, so without
+    /// the rewind an entry made between opening and watching would be in neither the listing nor
+    /// the records.
     virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
 
     /// One getdents64(2), which waits for the system calls that are changing the directory's

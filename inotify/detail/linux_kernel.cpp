@@ -56,19 +56,23 @@ struct DirentHeader {
 constexpr std::size_t dirent_name = offsetof(DirentHeader, type) + 1;
 
 FileType type_of_dirent(std::uint8_t type) noexcept {
-    constexpr std::uint8_t unknown = 0, directory = 4, symlink = 10;  // DT_*
+    constexpr std::uint8_t unknown = 0, directory = 4, regular = 8, symlink = 10;  // DT_*
     switch (type) {
     case unknown: return FileType::unknown;
     case directory: return FileType::directory;
+    case regular: return FileType::regular;
     case symlink: return FileType::symlink;
     default: return FileType::other;
     }
 }
 
 FileType type_of_mode(mode_t mode) noexcept {
-    if (S_ISDIR(mode))
-        return FileType::directory;
-    return S_ISLNK(mode) ? FileType::symlink : FileType::other;
+    switch (mode & S_IFMT) {
+    case S_IFDIR: return FileType::directory;
+    case S_IFREG: return FileType::regular;
+    case S_IFLNK: return FileType::symlink;
+    default: return FileType::other;
+    }
 }
 
 class LinuxKernel final : public Kernel {
@@ -162,6 +166,8 @@ public:
 
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
         entries.clear();
+        if (::lseek(directory, 0, SEEK_SET) < 0)
+            return -errno;
         for (;;) {
             const long size =
                 ::syscall(SYS_getdents64, directory, listing_.data(), listing_.size());

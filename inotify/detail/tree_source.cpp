@@ -755,17 +755,24 @@ void TreeSource::make_sure(NodeId node, const Half& half) {
     const auto known = [&](const Unsure& u) {
         return u.directory == node && u.name == half.name && half.position >= u.position;
     };
-    if (std::erase_if(unsure_, known) != 0 && !half.is_dir() &&
-        !mask.intersects(IN::CREATE | IN::MOVED_TO) && !is_history(node, half))
-        tell_found(node, half.name);
+    if (std::erase_if(unsure_, known) == 0 || half.is_dir() ||
+        mask.intersects(IN::CREATE | IN::MOVED_TO) || is_history(node, half))
+        return;
+    // What has left its name by now cannot be opened there, whatever it was.
+    Stat stat;
+    const Position since = queue_.end();
+    if (look_for(node, half.name, stat) < 0)
+        stat.type = FileType::unknown;
+    settle(since);
+    tell_found(node, {half.name, stat.type});
 }
 
 // A file that exists, though it was not told.
-void TreeSource::tell_found(NodeId node, const std::string& name) {
-    if (options_.track_files && !files_[node].insert(name).second)
+void TreeSource::tell_found(NodeId node, const DirectoryEntry& entry) {
+    if (options_.track_files && !files_[node].insert(entry.name).second)
         return;
-    vacate(node, name);  // a directory whose leaving waits for an overflow to be healed
-    tell_file(node, {name, FileType::other}, Announce::fresh);
+    vacate(node, entry.name);  // a directory whose leaving waits for an overflow to be healed
+    tell_file(node, entry, Announce::fresh);
 }
 
 Event& TreeSource::tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie) {
@@ -783,7 +790,8 @@ void TreeSource::tell_record(NodeId directory, const Half& half) {
 void TreeSource::tell_file(NodeId directory, const DirectoryEntry& entry, Announce announce) {
     if (announce == Announce::existing || wanted(IN::CREATE))
         tell(directory, IN::CREATE, entry.name).synthetic = true;
-    if (announce == Announce::existing || entry.type != FileType::other)
+    // Who opens a FIFO to read what was written waits for a writer; a device may do anything.
+    if (announce == Announce::existing || entry.type != FileType::regular)
         return;
     for (const Mask mask : {IN::MODIFY, IN::CLOSE_WRITE})
         if (wanted(mask))

@@ -229,7 +229,7 @@ private:
     Event& tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie = 0);
     void tell_record(NodeId directory, const Half& half);
     void tell_file(NodeId directory, const DirectoryEntry& entry, Announce announce);
-    void tell_found(NodeId node, const std::string& name);
+    void tell_found(NodeId node, const DirectoryEntry& entry);
     void tell_entry_path(NodeId directory, std::string_view name, std::string& result);
     const std::string& path_of(NodeId node);
     void access_path(NodeId node, std::string& result) const;

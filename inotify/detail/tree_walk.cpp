@@ -519,12 +519,22 @@ void TreeSource::adjust_listing(NodeId node, std::vector<DirectoryEntry>& entrie
     }
     if (changed.empty())
         return;
-    std::erase_if(entries,
-                  [&](const DirectoryEntry& entry) { return changed.contains(entry.name); });
+    std::map<std::string, FileType, std::less<>> listed;
+    std::erase_if(entries, [&](const DirectoryEntry& entry) {
+        if (!changed.contains(entry.name))
+            return false;
+        listed.emplace(entry.name, entry.type);
+        return true;
+    });
     std::erase_if(names, [&](const std::string& name) { return changed.contains(name); });
-    for (const auto& [name, was_file] : changed)
-        if (was_file)
-            entries.push_back({name, FileType::other});
+    for (const auto& [name, was_file] : changed) {
+        if (!was_file)
+            continue;
+        // What has left before it was listed cannot be opened there, whatever it was.
+        const auto now = listed.find(name);
+        const bool is_regular = now != listed.end() && now->second == FileType::regular;
+        entries.push_back({name, is_regular ? FileType::regular : FileType::other});
+    }
 }
 
 // The directory is not where the model has it.
@@ -833,7 +843,7 @@ void TreeSource::look_for_unsure() {
         else if (on_disk == 0 && stat.type == FileType::directory)
             look_soon(node, {name});
         else if (on_disk == 0)
-            tell_found(node, name);
+            tell_found(node, {name, stat.type});
     }
 }
 
