@@ -21,7 +21,7 @@ namespace test {
 /// Passes every call on; a test overrides what it wants to change.
 class ForwardingKernel : public inotify::detail::Kernel {
 public:
-    explicit ForwardingKernel(std::unique_ptr<Kernel> inner) : inner_(std::move(inner)) {}
+    explicit ForwardingKernel(std::shared_ptr<Kernel> inner) : inner_(std::move(inner)) {}
 
     int add_watch(const std::string& path, std::uint32_t mask) override {
         return inner_->add_watch(path, mask);
@@ -51,7 +51,7 @@ public:
     long limit(const std::string& name) override { return inner_->limit(name); }
 
 private:
-    std::unique_ptr<Kernel> inner_;
+    std::shared_ptr<Kernel> inner_;
 };
 
 /// A tree, without a root yet, that never waits.

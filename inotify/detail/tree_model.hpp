@@ -4,9 +4,11 @@
 
 #include <inotify/detail/node_index.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,15 +22,13 @@ struct Node {
     NodeId next = no_node;  // sibling
     NodeId previous = no_node;
     int wd = -1;                   // −1: not watched
-    std::uint32_t generation = 0;  // of this slot, so that a reference to a former node is known
-    bool in_use = false;
-    bool symlink = false;  // reached through a symbolic link
-    bool alias = false;    // its inode is watched at another place
-    bool pruned = false;   // told, but not to be watched: another file system, or too deep
-    bool missing = false;  // its parent's listing does not show it
-    bool lost = false;     // its watch ended with no word from its parent
-    bool stale = false;    // not listed since records were lost
-    std::string name;      // a root's: the root as it was given
+    std::uint32_t generation = 0;  // of this id, so that a reference to a former node is known
+    bool symlink = false;          // reached through a symbolic link
+    bool pruned = false;           // told, but not to be watched: another file system, or too deep
+    bool missing = false;          // its parent's listing does not show it
+    bool lost = false;             // its watch ended with no word from its parent
+    bool stale = false;            // not listed since records were lost
+    std::string name;              // a root's: the root as it was given
 };
 
 /// A node, unless it has been removed since.
@@ -44,12 +44,19 @@ public:
     TreeModel(const TreeModel&) = delete;
     TreeModel& operator=(const TreeModel&) = delete;
 
-    Node& operator[](NodeId id) noexcept { return nodes_[id]; }
-    const Node& operator[](NodeId id) const noexcept { return nodes_[id]; }
+    /// The node must exist.
+    Node& operator[](NodeId id) noexcept {
+        return blocks_[id / block_size]->nodes[id % block_size];
+    }
+    const Node& operator[](NodeId id) const noexcept {
+        return blocks_[id / block_size]->nodes[id % block_size];
+    }
 
-    [[nodiscard]] NodeRef ref(NodeId id) const noexcept { return {id, nodes_[id].generation}; }
+    [[nodiscard]] NodeRef ref(NodeId id) const noexcept { return {id, (*this)[id].generation}; }
     [[nodiscard]] bool alive(NodeRef ref) const noexcept {
-        return nodes_[ref.id].in_use && nodes_[ref.id].generation == ref.generation;
+        const std::size_t block = ref.id / block_size;
+        return block < blocks_.size() && blocks_[block] != nullptr && is_used(ref.id) &&
+               (*this)[ref.id].generation == ref.generation;
     }
 
     /// Adds a node; `parent` is no_node for a root.
@@ -83,14 +90,30 @@ public:
     /// Calls `visit` with each node that is watched.
     template <typename Visit>
     void for_each_watched(Visit visit) const {
-        for (NodeId id = 0; id < nodes_.size(); ++id)
-            if (nodes_[id].wd >= 0)
-                visit(id);
+        for (std::size_t block = 0; block < blocks_.size(); ++block)
+            for (std::size_t i = 0; blocks_[block] != nullptr && i < block_size; ++i)
+                if (blocks_[block]->nodes[i].wd >= 0)
+                    visit(static_cast<NodeId>(block * block_size + i));
     }
 
 private:
-    std::deque<Node> nodes_;  // no slack while growing, and references stay valid
-    std::vector<NodeId> free_;
+    // Nodes do not move, and a block that has none goes back to the heap, wherever it lies.
+    static constexpr std::size_t block_size = 64;
+    struct Block {
+        std::uint64_t used = 0;  // a bit for each node
+        std::array<Node, block_size> nodes;
+    };
+
+    [[nodiscard]] bool is_used(NodeId id) const noexcept {
+        return (blocks_[id / block_size]->used >> (id % block_size) & 1U) != 0;
+    }
+    NodeId take_id();
+
+    std::vector<std::unique_ptr<Block>> blocks_;  // null: without a node
+    std::size_t null_blocks_ = 0;
+    std::unique_ptr<Block> spare_;       // for a model whose size changes around a block's end
+    std::set<std::size_t> open_blocks_;  // which have both nodes and room for more
+    std::uint32_t last_generation_ = 0;
     NodeIndex by_wd_;
     NodeIndex by_name_;  // (parent, name)
 };

@@ -70,8 +70,7 @@ void TreeSource::add_tree(const std::string& path) {
     const NodeId node = model_.add(no_node, path);
     roots_.push_back({node, path});
     if (owner != no_node) {
-        model_[node].alias = true;
-        aliases_.push_back(model_.ref(node));
+        aliases_.insert(node);
         return;
     }
     model_.set_wd(node, wd);
@@ -148,8 +147,10 @@ bool TreeSource::next(Event& event) {
                 return true;
             continue;
         }
-        if (!idle())
+        if (!idle()) {
+            give_back_storage();
             return false;
+        }
     }
 }
 
@@ -473,7 +474,7 @@ void TreeSource::carry(NodeId node, NodeId directory, const Half& to,
         model_.attach(node, directory, to.name);
         path_node_ = no_node;
         const Node& moved = model_[node];
-        if (moved.wd < 0 && !moved.alias && !moved.pruned && !unwatched_.contains(node))
+        if (moved.wd < 0 && !aliases_.contains(node) && !moved.pruned && !unwatched_.contains(node))
             look_soon(directory, {to.name});
         if (options_.exclude && moved.wd >= 0)  // other paths below it may be excluded now
             defer({.node = model_.ref(node),

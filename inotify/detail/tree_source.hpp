@@ -215,6 +215,7 @@ private:
     void finish_walk();
     bool lose_buffered();
     bool idle();
+    void give_back_storage();
     void look_for_unsure();
     void retry();
     void watch_root_again(NodeId node);
@@ -282,6 +283,7 @@ private:
     Half last_left_;             // the last MOVED_FROM
 
     std::deque<Work> work_;
+    std::size_t most_work_ = 0;   // at once, since its storage was given back
     std::vector<Look> looks_;     // of this step
     std::vector<Work> deferred_;  // could not be reached; tried again at idle
     struct Doubt {
@@ -297,7 +299,7 @@ private:
         std::string path;
     };
     std::vector<Limbo> limbo_;  // displaced; perhaps found elsewhere
-    std::vector<NodeRef> aliases_;
+    std::set<NodeId> aliases_;  // whose inode is watched at another place
     // An entry that may exist from `position` on, though it was told to be gone.
     struct Unsure {
         NodeId directory;

@@ -3,6 +3,8 @@
 // tree_source.cpp.
 #include <inotify/detail/tree_source.hpp>
 
+#include <inotify/detail/give_back.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
@@ -33,6 +35,7 @@ bool is_shortage(int error) {
 bool TreeSource::work() {
     if (work_.empty())
         return false;
+    most_work_ = std::max(most_work_, work_.size());
     Work item = std::move(work_.front());
     work_.pop_front();
     if (model_.alive(item.node) && model_[item.node.id].wd >= 0) {
@@ -293,7 +296,8 @@ void TreeSource::apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& l
         held = announce(node, mode, look);
     Node& it = model_[held];
     it.symlink = look.symlink;
-    it.alias = it.pruned = it.lost = it.missing = false;
+    it.pruned = it.lost = it.missing = false;
+    aliases_.erase(held);
     model_.set_wd(held, look.wd);
     healed(held);
     if (!look.by_path)
@@ -319,8 +323,7 @@ void TreeSource::apply_elsewhere(NodeId node, NodeId held, NodeId owner, const M
         if (held == no_node)
             held = announce(node, mode, look);
         model_[held].missing = false;
-        if (!std::exchange(model_[held].alias, true))
-            aliases_.push_back(model_.ref(held));
+        aliases_.insert(held);
         return;
     }
     // It leaves first: what gives up its place may be what it lies in.
@@ -824,6 +827,26 @@ bool TreeSource::idle() {
     return !work_.empty() || !out_.empty();
 }
 
+// Nothing is left to do: what a burst has made of the containers is not needed any more.
+void TreeSource::give_back_storage() {
+    out_.give_back();
+    if (path_.capacity() > kept_storage)
+        path_node_ = no_node;
+    give_back(path_);
+    give_back(entry_path_);
+    give_back(roots_);
+    give_back_buckets(stamps_);
+    give_back_buckets(files_);
+    if (!moved_to_.empty()) {  // of records that have been handled
+        moved_to_.clear();
+        give_back_buckets(moved_to_);
+    }
+    if (most_work_ * sizeof(Work) > kept_storage) {
+        std::deque<Work>().swap(work_);
+        most_work_ = 0;
+    }
+}
+
 void TreeSource::look_for_unsure() {
     std::vector<Unsure> unsure = std::exchange(unsure_, {});
     for (std::size_t i = 0; i < unsure.size(); ++i) {
@@ -874,8 +897,7 @@ void TreeSource::watch_root_again(NodeId node) {
     }
     healed(node);
     if (model_.watched_by(wd) != no_node) {
-        model_[node].alias = true;
-        aliases_.push_back(model_.ref(node));
+        aliases_.insert(node);
         return;
     }
     model_.set_wd(node, wd);
@@ -923,6 +945,7 @@ void TreeSource::remove_subtree(NodeId top) {
         stamps_.erase(node);
         files_.erase(node);
         unwatched_.erase(node);
+        aliases_.erase(node);
         std::erase_if(unsure_, [&](const Unsure& u) { return u.directory == node; });
         model_.remove(node);
         if (node == top)
@@ -932,9 +955,8 @@ void TreeSource::remove_subtree(NodeId top) {
     if (!unwatched)
         return;
     // An inode that was watched here may be reached at another place.
-    for (const NodeRef ref : std::exchange(aliases_, {}))
-        if (model_.alive(ref) && std::exchange(model_[ref.id].alias, false))
-            doubtful_.push_back({ref, false, 0});
+    for (const NodeId node : std::exchange(aliases_, {}))
+        doubt(node);
 }
 
 // A root that was renamed is looked for beside its old place; its events keep the path that was
