@@ -41,7 +41,10 @@ struct TreeOptions {
     std::size_t max_depth = unlimited;
     /// Stay on the root's device, like `find -xdev`.
     bool one_file_system = false;
-    /// Watch directories behind symbolic links too; each inode once, so loops end.
+    /// Watch directories behind symbolic links too; each inode once, so loops end. A link that
+    /// comes to lead elsewhere because a watched directory is renamed or removed is reported by a
+    /// synthetic DELETE and CREATE, and what it leads to now follows. No event says that a dangling
+    /// link's target comes, nor that a directory on the way to a target outside is renamed.
     bool follow_symlinks = false;
     /// First yield a synthetic CREATE for everything that is already there.
     bool report_existing = false;

@@ -17,8 +17,9 @@ public:
     /// Full path → whether it is a directory; the root itself is not an entry.
     using Entries = std::map<std::string, bool>;
 
-    explicit Picture(std::string root, Entries entries = {})
-        : root_(std::move(root)), entries_(std::move(entries)) {}
+    /// `follows_links`: what is no directory may be a link to one.
+    explicit Picture(std::string root, Entries entries = {}, bool follows_links = false)
+        : root_(std::move(root)), entries_(std::move(entries)), follows_links_(follows_links) {}
 
     [[nodiscard]] const Entries& entries() const { return entries_; }
 
@@ -32,7 +33,7 @@ public:
             const auto directory = entries_.find(event.path);
             if (directory == entries_.end())
                 return "an event in a directory that was not announced";
-            if (!directory->second)
+            if (!directory->second && !follows_links_)
                 return "an event in what is no directory";
         }
         if (event.error || event.filename.empty())
@@ -95,6 +96,7 @@ private:
 
     std::string root_;
     Entries entries_;
+    bool follows_links_;
     std::map<std::uint32_t, std::pair<std::string, Entries>> moved_;  // by cookie
 };
 

@@ -662,6 +662,23 @@ Id World::inode(std::string_view path) const {
 
 bool World::is_dir(std::string_view path) const { return is_dir(inode(path)); }
 
+bool World::is_symlink(std::string_view path) const {
+    const Id id = inode(path);
+    return id != 0 && inodes_[id].type == FileType::symlink;
+}
+
+Id World::directory(std::string_view path) const {
+    Place place;
+    return find(path, Last::follow, place) == 0 && is_dir(place.inode) ? place.inode : 0;
+}
+
+std::map<std::string, bool> World::entries(Id directory) const {
+    std::map<std::string, bool> result;
+    for (const auto& [name, id] : inodes_[directory].entries)
+        result.emplace(name, is_dir(id));
+    return result;
+}
+
 std::map<std::string, bool> World::tree(std::string_view path) const {
     std::map<std::string, bool> result;
     Place top;

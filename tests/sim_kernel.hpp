@@ -72,6 +72,11 @@ public:
     [[nodiscard]] Id inode(std::string_view path) const;
     [[nodiscard]] bool exists(std::string_view path) const { return inode(path) != 0; }
     [[nodiscard]] bool is_dir(std::string_view path) const;
+    [[nodiscard]] bool is_symlink(std::string_view path) const;
+    /// The directory that `path` leads to, through symlinks; 0: there is none.
+    [[nodiscard]] Id directory(std::string_view path) const;
+    /// What is in a directory: true for a directory.
+    [[nodiscard]] std::map<std::string, bool> entries(Id directory) const;
     /// Everything below `path`, whose spelling begins each one's: true for a directory.
     [[nodiscard]] std::map<std::string, bool> tree(std::string_view path) const;
 

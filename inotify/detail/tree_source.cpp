@@ -177,6 +177,7 @@ bool TreeSource::handle(const Record& record, Event& event) {
         queue_.pop();
         if (node == no_node)
             return false;  // queued before its watch was removed
+        links_suspect_ |= !links_.empty() && may_redirect_links(half);
         if (half.name.empty())
             handle_own(node, half);
         else
@@ -242,14 +243,23 @@ bool TreeSource::is_told(NodeId node, const Half& half) {
     return !options_.track_files || files_[node].contains(half.name);
 }
 
+// Whether a directory that followed links lead to or through may have been renamed or removed.
+bool TreeSource::may_redirect_links(const Half& half) {
+    const Mask mask = half.mask;
+    return half.name.empty() ? mask.intersects(IN::MOVE_SELF | IN::IGNORED)
+                             : half.is_dir() && mask.intersects(IN::DELETE | IN::MOVE);
+}
+
 void TreeSource::handle_created(NodeId node, const Half& half) {
     if (is_history(node, half))
         return;
     const NodeId held = model_.child(node, half.name);
     if (!half.is_dir()) {
-        if (options_.track_files && !files_[node].insert(half.name).second)
+        if (options_.track_files && files_[node].contains(half.name))
             return;
         vacate(node, half.name);  // a directory whose leaving waits for an overflow to be healed
+        if (options_.track_files)
+            files_[node].insert(half.name);
         tell_record(node, half);
         if (options_.follow_symlinks)
             look_soon(node, {half.name}, {.links = true});
@@ -317,11 +327,16 @@ void TreeSource::add_directory(NodeId node, const std::string& name) {
 // that has been lost. Only of a file that moves over a file nothing is told.
 void TreeSource::vacate(NodeId node, const std::string& name, bool for_directory) {
     const NodeId held = model_.child(node, name);
-    const bool file = for_directory && options_.track_files && files_[node].erase(name) != 0;
+    const bool link = held != no_node && model_[held].symlink;
+    const bool tracked = options_.track_files && files_[node].contains(name);
+    const bool file = for_directory && tracked;
+    if (file || (link && tracked))
+        files_[node].erase(name);
     if (held == no_node && !file)
         return;
-    const Mask type = file || model_[held].symlink ? Mask() : IN::ISDIR;
-    if (wanted(IN::DELETE | type))
+    const Mask type = file || link ? Mask() : IN::ISDIR;
+    const bool is_gone = link && options_.track_files && !tracked;  // a listing has told it
+    if (wanted(IN::DELETE | type) && !is_gone)
         tell(node, IN::DELETE | type, name).synthetic = true;
     if (held != no_node)
         remove_subtree(held);
@@ -390,7 +405,9 @@ void TreeSource::rename(NodeId from_dir, const Half& from, NodeId to_dir, const 
     carry(node, to_dir, to, moved_from);
     if (node != no_node && model_[node].wd >= 0 && find_mover(from, to, model_[node].wd, -1) < 0) {
         doubt(node);  // something else was there, and this may still be where it was
-        defer({.node = model_.ref(from_dir), .names = {from.name}, .mode = {.decides = true}});
+        defer({.node = model_.ref(from_dir),
+               .names = {from.name},
+               .mode = {.decides = true, .links = !from.is_dir()}});
     }
 }
 
@@ -458,8 +475,10 @@ NodeId TreeSource::take_out(NodeId directory, const std::string& name) {
     if (options_.track_files)
         files_[directory].erase(name);
     const NodeId node = model_.child(directory, name);
-    if (node != no_node)
+    if (node != no_node) {
+        links_suspect_ |= model_[node].symlink;  // others may lead through it
         model_.detach(node);
+    }
     path_node_ = no_node;
     return node;
 }
@@ -474,7 +493,7 @@ void TreeSource::carry(NodeId node, NodeId directory, const Half& to,
         path_node_ = no_node;
         const Node& moved = model_[node];
         if (moved.wd < 0 && !moved.alias && !moved.pruned && !unwatched_.contains(node))
-            look_soon(directory, {to.name});
+            look_soon(directory, {to.name}, {.links = moved.symlink});
         if (options_.exclude && moved.wd >= 0)  // other paths below it may be excluded now
             defer({.node = model_.ref(node),
                    .names = {},
@@ -583,10 +602,16 @@ bool TreeSource::await_changes(NodeId node) {
     }
     settle(since);
     if (is_absent(-directory) && records_wait()) {
-        std::vector<std::string> names;
-        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
-            names.push_back(model_[c].name);
-        defer({.node = model_.ref(node), .names = std::move(names), .mode = {.decides = true}});
+        for (const bool links : {false, true}) {
+            std::vector<std::string> names;
+            for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
+                if (model_[c].symlink == links)
+                    names.push_back(model_[c].name);
+            if (!names.empty())
+                defer({.node = model_.ref(node),
+                       .names = std::move(names),
+                       .mode = {.decides = true, .links = links}});
+        }
     }
     return directory >= 0;
 }
@@ -762,10 +787,14 @@ void TreeSource::make_sure(NodeId node, const Half& half) {
 
 // A file that exists, though it was not told.
 void TreeSource::tell_found(NodeId node, const std::string& name) {
-    if (options_.track_files && !files_[node].insert(name).second)
+    if (options_.track_files && files_[node].contains(name))
         return;
     vacate(node, name);  // a directory whose leaving waits for an overflow to be healed
+    if (options_.track_files)
+        files_[node].insert(name);
     tell_file(node, {name, FileType::other}, Announce::fresh);
+    if (options_.follow_symlinks)
+        look_soon(node, {name}, {.links = true});
 }
 
 Event& TreeSource::tell(NodeId directory, Mask mask, std::string_view name, std::uint32_t cookie) {

@@ -41,7 +41,7 @@ struct Mode {
     bool deep = false;     // compare the contents of what is known already, too
     bool decides = false;  // what is not there is gone, if no queued record is about it
     bool careful = false;  // watch by descriptor: paths have changed while they were used
-    bool links = false;    // follow symbolic links; records tell of what else there is by now
+    bool links = false;    // of symbolic links; records tell of what else there is by now
 };
 
 /// Follows trees by their records, and by looking at the disk where records cannot tell.
@@ -142,6 +142,7 @@ private:
     void leave(NodeId directory, const std::string& name);
     [[nodiscard]] bool can_carry(NodeId from_dir, const Half& from, NodeId to_dir) const;
     [[nodiscard]] bool is_told(NodeId node, const Half& half);
+    [[nodiscard]] static bool may_redirect_links(const Half& half);
 
     // Looking ahead.
     [[nodiscard]] static bool changes(const Record& record, int wd) {  // what the directory holds
@@ -173,6 +174,8 @@ private:
     [[nodiscard]] bool leaves_suffice(const Mode& mode) const;
     bool look_by_path(int directory, Look& look);
     void look_by_descriptor(int directory, NodeId node, const Mode& mode, Look& look);
+    bool still_leads(int directory, const Look& look);
+    void set_symlink(NodeId node, bool symlink);
     void apply(NodeId node, Mode mode, Look& look, Position since, Position until);
     void apply_absent(NodeId node, NodeId held, const Mode& mode, const Look& look, Position until);
     void apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& look, Position since,
@@ -216,6 +219,7 @@ private:
     bool lose_buffered();
     bool idle();
     void look_for_unsure();
+    void recheck_links();
     void retry();
     void watch_root_again(NodeId node);
     void fail(NodeId node, int error);
@@ -298,6 +302,8 @@ private:
     };
     std::vector<Limbo> limbo_;  // displaced; perhaps found elsewhere
     std::vector<NodeRef> aliases_;
+    std::set<NodeId> links_;      // symbolic links that are followed
+    bool links_suspect_ = false;  // a path that they lead through may have changed
     // An entry that may exist from `position` on, though it was told to be gone.
     struct Unsure {
         NodeId directory;

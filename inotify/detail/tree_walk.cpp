@@ -72,7 +72,7 @@ void TreeSource::step(Work& item) {
     int error = 0;
     if (item.relist) {
         error = -list(directory, entries);
-        if (error == 0)
+        if (error == 0 && !options_.follow_symlinks)
             item.names = directories_in(node, entries);
     }
     const Mode mode = item.mode;
@@ -116,7 +116,9 @@ void TreeSource::step(Work& item) {
         return;
     }
     healed(node);
-    if (item.relist) {
+    if (item.relist && options_.follow_symlinks) {
+        tell_listing(node, entries, mode, mode.deep, since, until);
+    } else if (item.relist) {
         std::vector<std::string> names = item.names;  // some are taken out; `next` counts all
         tell_contents(node, entries, names, mode, mode.deep, since, until);
     }
@@ -178,8 +180,7 @@ bool TreeSource::look_by_path(int directory, Look& look) {
 // mean.
 void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode, Look& look) {
     const NodeId held = model_.child(node, look.name);
-    const bool too_deep = at_depth_limit(node);
-    bool follow = options_.follow_symlinks && !too_deep;
+    bool follow = options_.follow_symlinks && !at_depth_limit(node);
     if (follow) {
         Stat stat;
         if (kernel_.stat(directory, look.name, false, stat) == 0)
@@ -194,7 +195,7 @@ void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode
     heard_.push_back({model_[node].wd, look.name});
     Stat inside;
     Stat outside;
-    if (too_deep ||
+    if (at_depth_limit(node) ||
         (options_.one_file_system && kernel_.stat(opened, {}, false, inside) == 0 &&
          kernel_.stat(directory, {}, false, outside) == 0 && inside.device != outside.device)) {
         look.pruned = true;
@@ -214,26 +215,49 @@ void TreeSource::look_by_descriptor(int directory, NodeId node, const Mode& mode
     if (look.fresh || mode.deep)
         look.error = -list(opened, look.entries);
     kernel_.close_directory(opened);
-    if (look.error != 0 && look.fresh)
+    if (look.fresh && (look.error != 0 || (look.symlink && !still_leads(directory, look))))
         unwatch(wd);
     if (owner != no_node && owner != held)
         look.owner_in_place = is_in_place(owner);
 }
 
+// A directory outside can be renamed between its opening and its watch, and nothing reports that.
+// From its watch on, IN_MOVE_SELF does.
+bool TreeSource::still_leads(int directory, const Look& look) {
+    const int opened = kernel_.open_directory(directory, look.name, true);
+    if (opened < 0)
+        return !is_absent(-opened);
+    const int wd = kernel_.add_watch(opened, entry_path_, watch_mask());
+    kernel_.close_directory(opened);
+    if (wd >= 0 && wd != look.wd && model_.watched_by(wd) == no_node)
+        unwatch(wd);
+    return wd < 0 || wd == look.wd;
+}
+
 // Makes the model agree with what was seen, and tells what differs.
 void TreeSource::apply(NodeId node, Mode mode, Look& look, Position since, Position until) {
     NodeId held = model_.child(node, look.name);
-    if (changed_between(since, until, model_[node].wd, look.name) ||
-        (mode.links && !look.symlink && !is_absent(look.error))) {
+    const bool changed = changed_between(since, until, model_[node].wd, look.name);
+    const bool other_type = mode.links != look.symlink && !is_absent(look.error);
+    if (changed || other_type) {
         // Whether this is from before or from after the change cannot be known. The records that
         // tell of the change tell the rest.
         if (look.fresh && look.error == 0 && model_.watched_by(look.wd) == no_node)
             unwatch(look.wd);
-        if (held != no_node)
+        if (held == no_node)
+            return;
+        if (changed || records_wait()) {
             doubt(held, mode.deep);
+            return;
+        }
+        give_up_place(node, held, look);
+        look_soon(node, {look.name}, {.deep = mode.deep, .links = look.symlink});
         return;
     }
-    mode.links = false;  // what is behind the link is like anything else
+    if (held != no_node && model_[held].symlink != look.symlink && !is_absent(look.error)) {
+        give_up_place(node, held, look);
+        held = no_node;
+    }
     if (is_absent(look.error)) {
         apply_absent(node, held, mode, look, until);
         return;
@@ -270,11 +294,16 @@ void TreeSource::apply_absent(NodeId node, NodeId held, const Mode& mode, const 
                               Position until) {
     if (held == no_node)
         return;
-    if (model_[held].symlink) {  // the link is still there, but leads to no directory any more
-        vacate(node, look.name);
-        tell_file(node, {look.name, FileType::symlink}, Announce::fresh);
-    } else if (mode.decides &&
-               !changed_between(queue_.position(), until, model_[node].wd, look.name)) {
+    const bool has_record = changed_between(queue_.position(), until, model_[node].wd, look.name);
+    if (model_[held].symlink && (look.symlink || !has_record)) {
+        // The link is still there, but leads to no directory; or it is not, and no record says so.
+        if (model_[held].alias && look.symlink)
+            remove_subtree(held);  // nothing was reported below it
+        else
+            give_up_place(node, held, look);
+        if (!look.symlink && look.error != ENOENT)
+            tell_found(node, look.name);
+    } else if (mode.decides && !has_record) {
         if (!std::exchange(model_[held].missing, true))
             missing_.push_back(model_.ref(held));
     } else {
@@ -291,8 +320,8 @@ void TreeSource::apply_fresh(NodeId node, NodeId held, const Mode& mode, Look& l
     }
     if (held == no_node)
         held = announce(node, mode, look);
+    set_symlink(held, look.symlink);
     Node& it = model_[held];
-    it.symlink = look.symlink;
     it.alias = it.pruned = it.lost = it.missing = false;
     model_.set_wd(held, look.wd);
     healed(held);
@@ -315,6 +344,10 @@ void TreeSource::apply_elsewhere(NodeId node, NodeId held, NodeId owner, const M
         if (held != no_node && model_[held].wd >= 0) {
             give_up_place(node, held, look);
             held = no_node;
+        }
+        if (model_.watched_by(look.wd) == no_node) {  // it lay below what gave up its place
+            look_soon(node, {look.name}, mode);
+            return;
         }
         if (held == no_node)
             held = announce(node, mode, look);
@@ -360,15 +393,17 @@ void TreeSource::apply_elsewhere(NodeId node, NodeId held, NodeId owner, const M
         tell_listing(owner, look.entries, mode, true, since, until);
 }
 
-// What was held at this place is not there any more, but another directory is.
+// What was held at this place is not there any more, but something else is.
 void TreeSource::give_up_place(NodeId node, NodeId held, const Look& look) {
-    if (model_[held].wd >= 0 && !model_[held].symlink) {
+    if (model_[held].wd >= 0 && !model_[held].symlink)
         displace(held);
+    else
+        vacate(node, look.name);
+    if (!look.symlink)
         return;
-    }
-    vacate(node, look.name);
-    if (look.symlink)
-        tell_file(node, {look.name, FileType::symlink}, Announce::fresh);
+    tell_file(node, {look.name, FileType::symlink}, Announce::fresh);
+    if (options_.track_files)
+        files_[node].insert(look.name);
 }
 
 // A new directory; a symbolic link has been told as the file that it is.
@@ -378,8 +413,16 @@ NodeId TreeSource::announce(NodeId node, const Mode& mode, const Look& look) {
     if (mode.announce != Announce::nothing && !look.symlink)
         tell(node, IN::CREATE | IN::ISDIR, look.name).synthetic = true;
     const NodeId result = model_.add(node, look.name);
-    model_[result].symlink = look.symlink;
+    set_symlink(result, look.symlink);
     return result;
+}
+
+void TreeSource::set_symlink(NodeId node, bool symlink) {
+    model_[node].symlink = symlink;
+    if (symlink)
+        links_.insert(node);
+    else
+        links_.erase(node);
 }
 
 // The directories in a listing that are to be looked at; takes what is excluded out of it.
@@ -402,8 +445,25 @@ void TreeSource::tell_listing(NodeId node, std::vector<DirectoryEntry>& entries,
                               bool known, Position since, Position until) {
     std::vector<std::string> names = directories_in(node, entries);
     tell_contents(node, entries, names, mode, known, since, until);
-    if (!names.empty())
-        look_soon(node, std::move(names), mode);
+    if (!options_.follow_symlinks) {
+        if (!names.empty())
+            look_soon(node, std::move(names), mode);
+        return;
+    }
+    // Links and directories apart, in the order of the listing.
+    std::vector<Work> runs;
+    for (const DirectoryEntry& entry : entries) {
+        if (at_depth_limit(node) || !is_directory(entry))
+            continue;
+        const bool link = entry.type == FileType::symlink;
+        if (runs.empty() || runs.back().mode.links != link) {
+            runs.push_back({.node = model_.ref(node), .names = {}, .mode = mode});
+            runs.back().mode.links = link;
+        }
+        runs.back().names.push_back(entry.name);
+    }
+    work_.insert(work_.begin(), std::make_move_iterator(runs.begin()),
+                 std::make_move_iterator(runs.end()));
 }
 
 // Tells what a listing shows but the directories that are looked at; of a `known` directory only
@@ -422,10 +482,17 @@ void TreeSource::tell_contents(NodeId node, std::vector<DirectoryEntry>& entries
             if (is_directory(entry))
                 present.push_back(entry.name);
         std::ranges::sort(present);
-        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next)
-            if (!std::ranges::binary_search(present, model_[c].name) &&
-                !std::exchange(model_[c].missing, true))
+        std::vector<std::string> links;  // that a file may have replaced: told with the files
+        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next) {
+            if (std::ranges::binary_search(present, model_[c].name))
+                continue;
+            if (model_[c].symlink && options_.track_files)
+                links.push_back(model_[c].name);
+            else if (!std::exchange(model_[c].missing, true))
                 missing_.push_back(model_.ref(c));
+        }
+        for (const std::string& name : links)
+            vacate(node, name);
     }
     model_[node].stale = false;
     const bool tells_files = options_.track_files || !known;
@@ -798,12 +865,15 @@ bool TreeSource::idle() {
         });
     for (Work& item : std::exchange(deferred_, {}))
         work_.push_back(std::move(item));
+    if (std::exchange(links_suspect_, false))
+        recheck_links();
     for (const auto& [ref, deep, doubted] : std::exchange(doubtful_, {})) {
         if (!model_.alive(ref))
             continue;
         const Node& node = model_[ref.id];
         if (node.parent != no_node) {
-            look_soon(node.parent, {node.name}, {.deep = deep, .decides = true});
+            look_soon(node.parent, {node.name},
+                      {.deep = deep, .decides = true, .links = node.symlink});
             work_.front().doubted = doubted;
         } else if (node.wd < 0) {
             watch_root_again(ref.id);
@@ -812,6 +882,15 @@ bool TreeSource::idle() {
     if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
         retry();
     return !work_.empty() || !out_.empty();
+}
+
+// Looks up all followed links. Those that have a directory go before those that lead to the same
+// one, so that it is reported at the same place; what is in doubt last is looked up first.
+void TreeSource::recheck_links() {
+    for (const bool alias : {true, false})
+        for (auto link = links_.rbegin(); link != links_.rend(); ++link)
+            if (model_[*link].alias == alias)
+                doubt(*link);
 }
 
 void TreeSource::look_for_unsure() {
@@ -849,7 +928,7 @@ void TreeSource::retry() {
         if (node.wd >= 0)
             continue;  // stuck
         if (node.parent != no_node)
-            look_soon(node.parent, {node.name});
+            look_soon(node.parent, {node.name}, {.links = node.symlink});
         else
             watch_root_again(id);
     }
@@ -913,6 +992,7 @@ void TreeSource::remove_subtree(NodeId top) {
         stamps_.erase(node);
         files_.erase(node);
         unwatched_.erase(node);
+        links_suspect_ |= links_.erase(node) != 0 && !links_.empty();
         std::erase_if(unsure_, [&](const Unsure& u) { return u.directory == node; });
         model_.remove(node);
         if (node == top)
