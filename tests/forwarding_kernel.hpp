@@ -47,6 +47,9 @@ public:
              inotify::detail::Stat& stat) override {
         return inner_->stat(directory, name, follow_symlink, stat);
     }
+    int resolve(const std::string& path, std::string& result) override {
+        return inner_->resolve(path, result);
+    }
     std::chrono::steady_clock::time_point now() override { return inner_->now(); }
     long limit(const std::string& name) override { return inner_->limit(name); }
 

@@ -816,3 +816,59 @@ TEST_CASE("a denied directory is neither opened nor watched, and a copied world 
     CHECK(copy.make_kernel()->add_watch("/a", IN_CREATE) == 1);
     CHECK_FALSE(copy.exists("/a/b"));
 }
+
+TEST_CASE("a simulated path is resolved as the real one") {
+    const std::unique_ptr<Kernel> kernel = inotify::detail::make_linux_kernel();
+    RealSide real(*kernel, std::filesystem::temp_directory_path());
+    SimulatedSide simulated;
+    std::array<std::vector<std::string>, 2> resolved;
+    std::size_t next = 0;
+    for (Side* side : {static_cast<Side*>(&real), static_cast<Side*>(&simulated)}) {
+        const auto operate = [&](Call call, const char* path, const char* other = "") {
+            Step step;
+            step.call = call;
+            step.path = path;
+            step.other = other;
+            REQUIRE(side->operate(step) == 0);
+        };
+        operate(Call::mkdir, "a");
+        operate(Call::mkdir, "a/b");
+        operate(Call::create, "a/f");
+        operate(Call::symlink, "link", "a/b");
+        operate(Call::symlink, "a/b/up", "..");
+        operate(Call::symlink, "a/file", "f");
+        operate(Call::symlink, "a/loop", "loop");
+        std::string base;
+        REQUIRE(side->kernel().resolve(side->path(""), base) == 0);
+        for (const char* path :
+             {"a/b",     "a//b/",  "a/./b/.",   "a/b/..",           "a/b/../../a", "link",  "link/",
+              "link/..", "a/b/up", "link/up/b", "a/b/up/b/up/file", "a/f",         "a/f/",  "a/f/.",
+              "none",    "a/none", "none/..",   "a/loop",           "a/loop/b",    "a/f/.."}) {
+            std::string result;
+            const int error = side->kernel().resolve(side->path(path), result);
+            if (error == 0 && result.starts_with(base))
+                result.erase(0, base.size());
+            resolved.at(next).push_back(std::string(path) + ": " + std::to_string(error) + ' ' +
+                                        result);
+        }
+        ++next;
+    }
+    CHECK(resolved[0] == resolved[1]);
+    CHECK(resolved[0][8] == "a/b/up: 0 /a");
+}
+
+TEST_CASE("what is mounted is resolved to where it is mounted") {
+    sim::World world;
+    for (const char* path : {"/m", "/s", "/s/t"})
+        world.mkdir(path);
+    world.mount("/m");
+    world.mkdir("/m/x");
+    world.bind("/s", "/m/x");
+    const auto kernel = world.make_kernel();
+    for (const auto& [path, expected] :
+         {std::pair{"/", "/"}, {"/..", "/"}, {"/m/x/..", "/m"}, {"/m/./x/t/", "/m/x/t"}}) {
+        std::string result;
+        CHECK(kernel->resolve(path, result) == 0);
+        CHECK(result == expected);
+    }
+}

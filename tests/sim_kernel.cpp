@@ -210,6 +210,16 @@ public:
         return 0;
     }
 
+    int resolve(const std::string& path, std::string& result) override {
+        if (const int fault = begin("resolve"); fault < 0)
+            return fault;
+        Place place;
+        if (const int error = world_.find(path, Last::follow, place); error < 0)
+            return error;
+        result = world_.path_of(place);
+        return 0;
+    }
+
     long limit(const std::string& name) override {
         if (name == "max_user_watches")
             return static_cast<long>(world_.max_user_watches);
@@ -828,6 +838,26 @@ bool World::contains(Id ancestor, Id directory) const {
 
 World::Place World::place_of(const Handle& handle) const {
     return {handle.mount, 0, handle.inode, {}};
+}
+
+// The absolute path of what exists, without links.
+std::string World::path_of(Place place) const {
+    std::string result;
+    if (!is_dir(place.inode)) {
+        result = '/' + place.name;
+        place.inode = place.directory;
+    }
+    while (place.inode != root_inode) {
+        if (place.mount != 0 && place.inode == mounts_[place.mount].root) {
+            place.inode = mounts_[place.mount].covered;
+            place.mount = mounts_[place.mount].parent;
+            continue;
+        }
+        const Inode& inode = inodes_[place.inode];
+        result.insert(0, '/' + inode.name);
+        place.inode = inode.parent;
+    }
+    return result.empty() ? "/" : result;
 }
 
 Id World::add_inode(FileType type, std::uint32_t device) {

@@ -169,6 +169,7 @@ private:
     [[nodiscard]] bool is_dir(Id id) const;
     [[nodiscard]] bool contains(Id ancestor, Id directory) const;
     [[nodiscard]] Place place_of(const Handle& handle) const;
+    [[nodiscard]] std::string path_of(Place place) const;
 
     Id add_inode(inotify::detail::FileType type, std::uint32_t device);
     void attach(Id inode, Id directory, const std::string& name);

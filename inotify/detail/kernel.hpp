@@ -80,6 +80,9 @@ public:
     /// itself when `name` is empty.
     virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
 
+    /// realpath(3): `result` is the absolute path that `path` leads to, without symbolic links.
+    virtual int resolve(const std::string& path, std::string& result) = 0;
+
     /// The time, for what is tried again later.
     virtual std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
 

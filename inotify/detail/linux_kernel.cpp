@@ -18,7 +18,9 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -42,6 +44,10 @@ public:
 
 private:
     int fd_ = -1;
+};
+
+struct Free {
+    void operator()(void* memory) const noexcept { std::free(memory); }
 };
 
 int result_of(int value) noexcept { return value < 0 ? -errno : value; }
@@ -197,6 +203,15 @@ public:
         result.device = status.st_dev;
         result.leaf = result.type == FileType::directory && status.st_nlink == 2 &&
                       counts_subdirectories(directory, status.st_dev);
+        return 0;
+    }
+
+    int resolve(const std::string& path, std::string& result) override {
+        char* const resolved = ::realpath(path.c_str(), nullptr);
+        if (resolved == nullptr)
+            return -errno;
+        const std::unique_ptr<char, Free> owner(resolved);
+        result = resolved;
         return 0;
     }
 

@@ -80,6 +80,7 @@ public:
     int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
     void await_changes(int) override {}
     int stat(int, const std::string&, bool, inotify::detail::Stat&) override { return -ENOSYS; }
+    int resolve(const std::string&, std::string&) override { return -ENOSYS; }
     long limit(const std::string&) override { return -ENOENT; }
 
 private:
