@@ -69,7 +69,8 @@ public:
     InotifyTree(const std::filesystem::path& root, Mask mask,
                 Duration block_duration = std::chrono::seconds{1});
 
-    /// Several roots; where they overlap, a directory is watched under the root that came first.
+    /// Several roots; where they overlap, a directory is watched under the root that came first,
+    /// and goes on under the next one when that is removed.
     explicit InotifyTree(std::span<const std::filesystem::path> roots, TreeOptions options = {});
 
     /// The same for a braced list of roots.
@@ -85,8 +86,9 @@ public:
     ~InotifyTree() override = default;
 
     /// Adds a root, and returns when all below it is watched; what appears meanwhile is watched as
-    /// its events are read. Nothing happens if it is a root already. Throws as the constructor
-    /// does.
+    /// its events are read. A relative path is resolved once, against the working directory of this
+    /// call. Nothing happens if it is a root already; if its path leads to another directory by
+    /// now, that one takes its place. Throws as the constructor does.
     void add_tree(const std::filesystem::path& root);
 
     /// Removes a whole root, spelled as it was given; nothing more of it is yielded. Throws

@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <iostream>
 #include <random>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -379,6 +380,62 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
               << " operations\n";
 }
 
+// The client knows both roots by the same paths. The inner root stays where it is.
+TEST_CASE("an outer root is removed at any moment, and the inner one goes on") {
+    const auto [first, last] = test::seeds(sanitized ? 2'000 : 20'000);
+    for (unsigned seed = first; seed <= last; ++seed) {
+        std::mt19937_64 random(seed);
+        const std::size_t names = 2 + random() % 3;
+        sim::World world;
+        for (const char* path : {"/r", "/o", "/r/a", "/r/a/a"})
+            world.mkdir(path);
+        const auto operate = [&](std::size_t most, Script& script) {
+            for (std::size_t left = random() % most; left > 0; --left) {
+                const Op op = any_operation(random, names);
+                if (op.a != "/r/a" && op.b != "/r/a" && op.run(world) == 0)
+                    script.push_back(op);
+            }
+        };
+        Script script;
+        operate(60, script);
+        script.clear();
+        inotify::TreeOptions options;
+        options.track_files = seed % 3 == 0;
+        options.report_existing = seed % 4 == 0;
+        test::KernelTree tree(world.make_kernel(), options);
+        tree.add_tree("/r");
+        test::Picture picture(
+            "/r", options.report_existing ? test::Picture::Entries{} : world.tree("/r"));
+        std::ostringstream wrong;
+        const auto read = [&](std::size_t most) {
+            for (auto& event : tree.event_gen()) {
+                if (!event)
+                    return;
+                if (const std::string error = picture.apply(*event); !error.empty())
+                    wrong << error << ": " << *event << "; ";
+                if (--most == 0)
+                    return;
+            }
+        };
+        read(1'000'000);
+        tree.add_tree("/r/a");
+        for (std::size_t rounds = random() % 3; rounds > 0; --rounds) {
+            operate(12, script);
+            read(1 + random() % 20);
+        }
+        script.push_back({"remove_tree", "/r", ""});
+        tree.remove_tree("/r");
+        picture.narrow("/r/a");
+        operate(12, script);
+        read(1'000'000);
+        if (picture.entries() != world.tree("/r/a"))
+            wrong << "the picture is not the disk; ";
+        wrong << test::wrong_watches(world, tree, "/r/a");
+        REQUIRE_MESSAGE(wrong.str().empty(),
+                        "seed " << seed << ": " << wrong.str() << test::to_string(script));
+    }
+}
+
 // ENOENT and ENOTDIR come by themselves, where they are true, in the interleavings.
 TEST_CASE("each kernel call may fail once, in every way, and the promises hold again afterwards") {
     const auto errors = [](std::string_view call) -> std::vector<int> {
@@ -392,6 +449,8 @@ TEST_CASE("each kernel call may fail once, in every way, and the promises hold a
             return {EIO, ENOMEM};
         if (call == "stat")
             return {ENOMEM};
+        if (call == "resolve")
+            return {EACCES};
         return {};
     };
     std::size_t faults = 0;

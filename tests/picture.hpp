@@ -57,6 +57,13 @@ public:
         return "";
     }
 
+    /// Goes on with what is below a directory, which is the root from now on.
+    void narrow(const std::string& root) {
+        root_ = root;
+        std::erase_if(entries_,
+                      [&](const auto& entry) { return !entry.first.starts_with(root + '/'); });
+    }
+
     /// Drops all that is below a directory.
     void forget(const std::string& path) {
         std::erase_if(entries_,

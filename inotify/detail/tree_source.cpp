@@ -17,6 +17,22 @@ constexpr int most_tries = 3;
 // Bytes of records that a first scan handles at most, where directories are renamed without end.
 constexpr Position most_caught_up = 1024 * 1024;
 
+bool is_within(const std::string& path, const std::string& directory) {
+    std::string below = directory;
+    append_name(below, {});
+    return path == directory || path.starts_with(below);
+}
+
+// Moves a path from one directory to another, if it lies there.
+void respell(std::string& path, const std::string& before, const std::string& after) {
+    if (!is_within(path, before))
+        return;
+    std::string result = after;
+    if (path != before)
+        append_name(result, std::string_view(path).substr(before.size() + !before.ends_with('/')));
+    path = std::move(result);
+}
+
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
                            ": an InotifyTree manages its watches; use add_tree, remove_tree");
@@ -61,17 +77,24 @@ InotifyTree::Coverage TreeSource::coverage() const {
 void TreeSource::add_tree(const std::string& path) {
     if (path.find('\0') != std::string::npos)
         throw_invalid("inotify_add_watch", path.c_str(), "a path must not hold a NUL byte");
-    if (std::ranges::any_of(roots_, [&](const Root& r) { return model_[r.node].name == path; }))
-        return;
-    const int wd = kernel_.add_watch(path, root_mask());
-    if (wd < 0)
-        throw_error(&kernel_, -wd, "inotify_add_watch", path);
+    const auto watch = [&] {
+        const int wd = kernel_.add_watch(path, root_mask());
+        if (wd < 0)
+            throw_error(&kernel_, -wd, "inotify_add_watch", path);
+        return wd;
+    };
+    int wd = watch();
+    if (const auto root = find_root(path); root != roots_.end()) {
+        if (model_.alive(root->watched) && model_[root->watched.id].wd == wd)
+            return;
+        remove_tree(path);  // it leads to another directory by now
+        wd = watch();       // which may have been watched as a part of the former one
+    }
     const NodeId owner = model_.watched_by(wd);
     const NodeId node = model_.add(no_node, path);
-    roots_.push_back({node, path});
+    roots_.push_back({node, resolve(path, wd), model_.ref(node)});
     if (owner != no_node) {
-        model_[node].alias = true;
-        aliases_.push_back(model_.ref(node));
+        become_alias(roots_.back(), owner);
         return;
     }
     model_.set_wd(node, wd);
@@ -92,23 +115,83 @@ void TreeSource::add_tree(const std::string& path) {
 }
 
 void TreeSource::remove_tree(const std::string& path) {
-    const auto root =
-        std::ranges::find_if(roots_, [&](const Root& r) { return model_[r.node].name == path; });
+    const auto root = find_root(path);
     if (root == roots_.end())
         throw_invalid("remove_tree", path, "no root; give the path as it was added");
     const NodeId node = root->node;
+    const Respelled taken = take_over(node);
     roots_.erase(root);
-    remove_subtree(node);
-    const auto is_within = [](const std::string& inner, const std::string& outer) {
-        std::string below = outer;
-        append_name(below, {});
-        return inner == outer || inner.starts_with(below);
-    };
-    out_.erase_if([&](const Event& event) {
-        return is_within(event.path, path) && std::ranges::none_of(roots_, [&](const Root& r) {
-                   const std::string& other = model_[r.node].name;
-                   return is_within(other, path) && is_within(event.path, other);
-               });
+    if (find_root(node) == roots_.end())
+        remove_subtree(node);
+    std::set<std::uint32_t> left;  // cookies of what came from there
+    std::vector<std::pair<NodeRef, std::string>> arrived;
+    out_.erase_if([&](Event& event) {
+        for (const auto& [before, after] : taken) {
+            respell(event.path, before, after);
+            respell(event.moved_from, before, after);
+        }
+        const bool removed =
+            is_within(event.path, path) && std::ranges::none_of(roots_, [&](const Root& r) {
+                const std::string& other = model_[r.node].name;
+                return is_within(other, path) && is_within(event.path, other);
+            });
+        if (removed && event.mask.intersects(IN::MOVED_FROM))
+            left.insert(event.cookie);
+        if (removed || !left.contains(event.cookie))
+            return removed;
+        event.moved_from.clear();
+        const NodeId directory = event.is_dir() ? model_.watched_by(event.wd) : no_node;
+        if (directory == no_node || model_.child(directory, event.filename) == no_node)
+            return false;
+        arrived.emplace_back(model_.ref(directory), event.filename);
+        return true;
+    });
+    // The client does not know what is in them: they come as new.
+    for (const auto& [directory, name] : arrived) {
+        if (!model_.alive(directory))
+            continue;
+        leave(directory.id, name);
+        look_soon(directory.id, {name});
+    }
+}
+
+std::vector<TreeSource::Root>::iterator TreeSource::find_root(NodeId node) {
+    return std::ranges::find(roots_, node, &Root::node);
+}
+
+std::vector<TreeSource::Root>::iterator TreeSource::find_root(const std::string& path) {
+    return std::ranges::find_if(roots_,
+                                [&](const Root& root) { return model_[root.node].name == path; });
+}
+
+// An absolute path of the directory that is watched by `wd`, which no change of the working
+// directory makes lead elsewhere. Where there is none that can be used, the path as it is.
+std::string TreeSource::resolve(const std::string& path, int wd) {
+    std::string result;
+    if (kernel_.resolve(path, result) < 0)
+        return path;
+    const int there = kernel_.add_watch(result, root_mask());
+    if (there == wd)
+        return result;
+    if (there >= 0 && model_.watched_by(there) == no_node)
+        unwatch(there);
+    return path;
+}
+
+// The root lies in another one, where its directory is watched and reported.
+void TreeSource::become_alias(Root& root, NodeId watched) {
+    root.watched = model_.ref(watched);
+    model_[root.node].alias = true;
+    aliases_.push_back(model_.ref(root.node));
+}
+
+// A directory has ended that is a root in another root: the other one has reported it.
+void TreeSource::drop_aliases(NodeId watched) {
+    std::erase_if(roots_, [&](const Root& root) {
+        if (root.watched.id != watched || !model_.alive(root.watched))
+            return false;
+        model_.remove(root.node);
+        return true;
     });
 }
 
@@ -197,8 +280,10 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
         if (is_root(node)) {
             tell_record(node, half);
             std::erase_if(roots_, [&](const Root& root) { return root.node == node; });
+            drop_aliases(node);
             remove_subtree(node);
         } else {
+            drop_aliases(node);
             model_.set_wd(node, -1);
             model_[node].lost = true;
             last_node_ = no_node;

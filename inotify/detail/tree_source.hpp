@@ -119,8 +119,24 @@ private:
 
     struct Root {
         NodeId node = no_node;
-        std::string access;  // where it is now; differs from its name once it was renamed
+        // An absolute path of where it is now, without links; differs from its name, which is how
+        // it was given.
+        std::string access;
+        NodeRef watched;  // its own node, or the one in another root that is watched instead
     };
+
+    // What another root took over: the path it had, and the path it has now.
+    using Respelled = std::vector<std::pair<std::string, std::string>>;
+
+    // Roots.
+    [[nodiscard]] std::vector<Root>::iterator find_root(NodeId node);
+    [[nodiscard]] std::vector<Root>::iterator find_root(const std::string& path);
+    [[nodiscard]] std::string resolve(const std::string& path, int wd);
+    void become_alias(Root& root, NodeId watched);
+    Respelled take_over(NodeId top);
+    void put_on_top(Root& root, NodeId top);
+    void drop_aliases(NodeId watched);
+    void watch_deeper(NodeId top);
 
     // Records.
     bool catch_up();

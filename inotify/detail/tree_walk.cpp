@@ -855,20 +855,23 @@ void TreeSource::retry() {
     }
 }
 
-// A root that another root covered, until that was removed.
+// A root that another root covered, until its directory left that one.
 void TreeSource::watch_root_again(NodeId node) {
-    const int wd = kernel_.add_watch(model_[node].name, root_mask());
+    const auto root = find_root(node);
+    if (root == roots_.end())
+        return;
+    const int wd = kernel_.add_watch(root->access, root_mask());
     if (wd < 0) {
         fail(node, -wd);
         return;
     }
     healed(node);
-    if (model_.watched_by(wd) != no_node) {
-        model_[node].alias = true;
-        aliases_.push_back(model_.ref(node));
+    if (const NodeId owner = model_.watched_by(wd); owner != no_node) {
+        become_alias(*root, owner);
         return;
     }
     model_.set_wd(node, wd);
+    root->watched = model_.ref(node);
     list_soon(node, {.announce = Announce::nothing});
 }
 
@@ -898,7 +901,69 @@ void TreeSource::doubt(NodeId node, bool deep, std::uint64_t doubted) {
     doubtful_.push_back({model_.ref(node), deep, doubted});
 }
 
+// Where roots overlap, those that lie in what is removed go on with their part of it, watches and
+// all, so that nothing of it is lost.
+TreeSource::Respelled TreeSource::take_over(NodeId top) {
+    Respelled result;
+    for (Root& root : roots_) {
+        const NodeId node = root.watched.id;
+        if (node == root.node || !model_.alive(root.watched) || model_[node].wd < 0 ||
+            !model_.is_within(node, top))
+            continue;
+        std::string before;
+        model_.path(node, before);
+        put_on_top(root, top);
+        if (options_.max_depth != unlimited)
+            watch_deeper(node);
+        if (options_.exclude && before != model_[node].name)  // other paths may be excluded now
+            list_soon(node, {.deep = true, .decides = true});
+        result.emplace_back(std::move(before), model_[node].name);
+        if (node == top)
+            break;  // what else lies in it stays there
+    }
+    return result;
+}
+
+// The node that is watched instead of the root's own becomes the root's own.
+void TreeSource::put_on_top(Root& root, NodeId top) {
+    const NodeId node = root.watched.id;
+    if (const auto outer = find_root(model_.root_of(node)); outer != roots_.end())
+        model_.path(node, root.access, &outer->access);
+    if (const NodeId parent = model_[node].parent; parent != no_node) {
+        const std::string name = model_[node].name;
+        model_.detach(node);
+        if (node != top) {  // what it lay in may be taken over, too
+            const NodeId place = model_.add(parent, name);
+            model_[place].alias = true;
+            aliases_.push_back(model_.ref(place));
+        }
+    }
+    const NodeId alias = std::exchange(root.node, node);
+    model_[node].name = model_[alias].name;
+    model_[node].symlink = model_[node].missing = false;
+    remove_subtree(alias);
+}
+
+// The depth limit lies deeper than it did.
+void TreeSource::watch_deeper(NodeId top) {
+    for (std::vector<NodeId> pending{top}; !pending.empty();) {
+        const NodeId node = pending.back();
+        pending.pop_back();
+        std::vector<std::string> names;
+        for (NodeId c = model_[node].first_child; c != no_node; c = model_[c].next) {
+            pending.push_back(c);
+            if (model_[c].pruned && !at_depth_limit(node))
+                names.push_back(model_[c].name);
+        }
+        if (!names.empty())
+            look_soon(node, std::move(names));
+    }
+}
+
 void TreeSource::remove_subtree(NodeId top) {
+    take_over(top);
+    if (find_root(top) != roots_.end())
+        return;  // another root has taken it over
     path_node_ = last_node_ = no_node;
     bool unwatched = false;
     for (NodeId node = top;;) {
