@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -35,8 +36,10 @@ public:
             if (!directory->second)
                 return "an event in what is no directory";
         }
-        if (event.error || event.filename.empty())
+        if (event.error)
             return "";
+        if (event.filename.empty())
+            return apply_own(event);
         const std::string path = event.full_path().native();
         const auto held = entries_.find(path);
         const bool known = held != entries_.end();
@@ -71,6 +74,17 @@ public:
     }
 
 private:
+    // What a directory's own watch says changes nothing: its parent's says the same.
+    std::string apply_own(const inotify::Event& event) {
+        namespace IN = inotify::IN;
+        if (event.mask.intersects(IN::DELETE_SELF))
+            return deleted_.insert(event.wd).second ? "" : "deleted twice";
+        if (event.mask.intersects(IN::IGNORED) && deleted_.erase(event.wd) == 0 &&
+            event.path != root_)
+            return "the end of a watch on a directory that was not deleted";
+        return "";
+    }
+
     void remove(const std::string& path, std::uint32_t cookie) {
         Entries gone;
         const auto below = entries_.lower_bound(path + '/');
@@ -103,6 +117,7 @@ private:
     std::string root_;
     Entries entries_;
     std::map<std::uint32_t, std::pair<std::string, Entries>> moved_;  // by cookie
+    std::set<int> deleted_;  // by watch descriptor, until their IGNORED
 };
 
 }  // namespace test

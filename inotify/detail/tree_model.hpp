@@ -28,6 +28,7 @@ struct Node {
     bool missing = false;  // its parent's listing does not show it
     bool lost = false;     // its watch ended with no word from its parent
     bool stale = false;    // not listed since records were lost
+    bool deleted = false;  // its DELETE_SELF has been reported, its IGNORED not yet
     std::string name;      // a root's: the root as it was given
 };
 

@@ -283,6 +283,8 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
             drop_aliases(node);
             remove_subtree(node);
         } else {
+            if (std::exchange(model_[node].deleted, false))
+                tell_record(node, half);
             drop_aliases(node);
             model_.set_wd(node, -1);
             model_[node].lost = true;
@@ -291,9 +293,13 @@ void TreeSource::handle_own(NodeId node, const Half& half) {
         }
         return;
     }
-    const bool root_changed = is_root(node) && mask.intersects(IN::MOVE_SELF | IN::DELETE_SELF);
-    if (root_changed || mask.intersects(IN::UNMOUNT) || (tells_itself(node) && wanted(mask)))
+    // What else a directory's own watch says, its parent's has said already.
+    const bool end_or_move = mask.intersects(IN::MOVE_SELF | IN::DELETE_SELF);
+    if (mask.intersects(IN::UNMOUNT) || (end_or_move && is_root(node)) ||
+        (wanted(mask) && (end_or_move || tells_itself(node))))
         tell_record(node, half);
+    if (mask.intersects(IN::DELETE_SELF))
+        model_[node].deleted = wanted(mask);
     if (is_root(node) && mask.intersects(IN::MOVE_SELF))
         find_renamed_root(node);
 }
