@@ -182,7 +182,6 @@ std::string TreeSource::resolve(const std::string& path, int wd) {
 void TreeSource::become_alias(Root& root, NodeId watched) {
     root.watched = model_.ref(watched);
     model_[root.node].alias = true;
-    aliases_.push_back(model_.ref(root.node));
 }
 
 // A directory has ended that is a root in another root: the other one has reported it.

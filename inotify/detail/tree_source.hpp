@@ -233,7 +233,6 @@ private:
     bool idle();
     void look_for_unsure();
     void retry();
-    void watch_root_again(NodeId node);
     void fail(NodeId node, int error);
     void healed(NodeId node);
     void give_up_place(NodeId node, NodeId held, const Look& look);

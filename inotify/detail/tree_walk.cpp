@@ -802,12 +802,10 @@ bool TreeSource::idle() {
         if (!model_.alive(ref))
             continue;
         const Node& node = model_[ref.id];
-        if (node.parent != no_node) {
-            look_soon(node.parent, {node.name}, {.deep = deep, .decides = true});
-            work_.front().doubted = doubted;
-        } else if (node.wd < 0) {
-            watch_root_again(ref.id);
-        }
+        if (node.parent == no_node)
+            continue;
+        look_soon(node.parent, {node.name}, {.deep = deep, .decides = true});
+        work_.front().doubted = doubted;
     }
     if (work_.empty() && has_failures() && kernel_.now() >= retry_at_)
         retry();
@@ -846,33 +844,10 @@ void TreeSource::retry() {
         if (is_shortage(error.value()) && std::exchange(shortage, true))
             continue;
         const Node& node = model_[id];
-        if (node.wd >= 0)
+        if (node.wd >= 0 || node.parent == no_node)
             continue;  // stuck
-        if (node.parent != no_node)
-            look_soon(node.parent, {node.name});
-        else
-            watch_root_again(id);
+        look_soon(node.parent, {node.name});
     }
-}
-
-// A root that another root covered, until its directory left that one.
-void TreeSource::watch_root_again(NodeId node) {
-    const auto root = find_root(node);
-    if (root == roots_.end())
-        return;
-    const int wd = kernel_.add_watch(root->access, root_mask());
-    if (wd < 0) {
-        fail(node, -wd);
-        return;
-    }
-    healed(node);
-    if (const NodeId owner = model_.watched_by(wd); owner != no_node) {
-        become_alias(*root, owner);
-        return;
-    }
-    model_.set_wd(node, wd);
-    root->watched = model_.ref(node);
-    list_soon(node, {.announce = Announce::nothing});
 }
 
 // The directory cannot be watched or listed: told once, and tried again.
