@@ -39,7 +39,8 @@ struct Event {
     /// Found by InotifyTree itself (a race, an overflow, the initial listing), not sent by the
     /// kernel.
     bool synthetic = false;
-    /// Set when `path` could not be watched; then `mask` is empty.
+    /// Set when `path` could not be watched; then `mask` is empty. Compare it with a std::errc: at
+    /// a limit its category is one of this library, whose message says how to raise the limit.
     std::error_code error = {};
 
     /// `path / filename`, or `path` when there is no file name.

@@ -47,7 +47,10 @@ struct TreeOptions {
     std::size_t max_depth = unlimited;
     /// Stay on the root's device, like `find -xdev`.
     bool one_file_system = false;
-    /// Watch directories behind symbolic links too; each inode once, so loops end.
+    /// Watch directories behind symbolic links too; each inode once, so loops end. A link that
+    /// comes to lead elsewhere because a watched directory is renamed or removed is reported by a
+    /// synthetic DELETE and CREATE, and what it leads to now follows. No event says that a dangling
+    /// link's target comes, nor that a directory on the way to a target outside is renamed.
     bool follow_symlinks = false;
     /// First yield a synthetic CREATE for everything that is already there.
     bool report_existing = false;
@@ -60,10 +63,14 @@ struct TreeOptions {
 /// Directories are added and removed automatically. A client that keeps a picture of the tree
 /// (CREATE and MOVED_TO add an entry, DELETE and MOVED_FROM remove it with all below it, a MOVED_TO
 /// with `moved_from` carries the subtree along) holds, at every empty value, the tree that is on
-/// disk. Events about a directory itself are told once, by its parent; for a root by itself.
+/// disk. Events about a directory itself are told once, by its parent; for a root by itself. Only
+/// MOVE_SELF, and DELETE_SELF with the IGNORED behind it, come from a subdirectory too, as the mask
+/// asks, under the path that it has then.
 ///
-/// A directory that cannot be watched (EACCES, ENOSPC, ...) comes once as an event with `error`,
-/// stays in coverage().unwatched and is tried again at idle, at most once a second.
+/// A directory that cannot be watched (EACCES, ENAMETOOLONG, ...) comes once as an event with
+/// `error`, stays in coverage().unwatched and is tried again at idle: after 1 s, 2 s, 4 s and so on
+/// up to 60 s, and at once when its rights change (IN_ATTRIB). Of a shortage (ENOSPC, EMFILE,
+/// ENFILE, ENOMEM) only the first directory comes as an event; the others are in coverage().
 class INOTIFY_EXPORT InotifyTree : public Inotify {
 public:
     /// Watches `root` and all below it, and returns when that is done; with `report_existing` it is
@@ -77,7 +84,8 @@ public:
                 Duration block_duration = std::chrono::seconds{1})
         : InotifyTree(root, TreeOptions{.mask = mask, .block_duration = block_duration}) {}
 
-    /// Several roots; where they overlap, a directory is watched under the root that came first.
+    /// Several roots; where they overlap, a directory is watched under the root that came first,
+    /// and goes on under the next one when that is removed.
     explicit InotifyTree(std::span<const std::filesystem::path> roots, TreeOptions options = {});
 
     /// The same for a braced list of roots.
@@ -110,8 +118,9 @@ public:
     ~InotifyTree() override = default;
 
     /// Adds a root, and returns when all below it is watched; what appears meanwhile is watched as
-    /// its events are read. Nothing happens if it is a root already. Throws as the constructor
-    /// does.
+    /// its events are read. A relative path is resolved once, against the working directory of this
+    /// call. Nothing happens if it is a root already; if its path leads to another directory by
+    /// now, that one takes its place. Throws as the constructor does.
     void add_tree(const std::filesystem::path& root);
 
     /// Removes a whole root, spelled as it was given; nothing more of it is yielded. Throws

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Allocations: once warm, the loop makes none, as the range's element keeps its strings' storage.
+#include "heap.hpp"
 #include "support.hpp"
+
+#include <inotify/inotify_tree.hpp>
 
 #ifdef INOTIFY_TESTS_SANITIZED
 
@@ -9,28 +12,6 @@ TEST_CASE("once warm, the loop allocates nothing per event") {
 }
 
 #else
-
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
-namespace {
-
-std::atomic<long> allocations = 0;
-
-void* counted(std::size_t size) {
-    ++allocations;
-    if (void* memory = std::malloc(size == 0 ? 1 : size))
-        return memory;
-    throw std::bad_alloc();
-}
-
-}  // namespace
-
-// The array and nothrow forms call these. Over-aligned memory is not counted; the library has none.
-void* operator new(std::size_t size) { return counted(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace inotify;
 using namespace std::chrono_literals;
@@ -49,11 +30,11 @@ struct Cost {
 
 Cost cost_of_cycle(EventRange::Iterator& it) {
     Cost cost;
-    const long before = allocations;
+    const long before = test::allocations();
     for (; *it; ++it)
         ++cost.events;
     ++it;
-    cost.allocations = allocations - before;
+    cost.allocations = test::allocations() - before;
     return cost;
 }
 
@@ -81,6 +62,27 @@ TEST_CASE("once warm, the loop allocates nothing per event") {
     CHECK(cost_of_cycle(it).allocations == 0);  // nor does an idle cycle
 }
 
+TEST_CASE("once warm, a tree allocates nothing per event about a file") {
+    TempDir dir;
+    test::fs::create_directory(dir / long_name);
+    TreeOptions options;
+    options.block_duration = 0ms;
+    InotifyTree tree(dir.path(), options);
+    auto range = tree.event_gen();
+    auto it = range.begin();
+    for (int round = 0; round < 4; ++round) {
+        for (int n = 0; n < 100; ++n) {
+            test::write_file(dir / long_name / (long_name + "a"));
+            test::fs::remove(dir / long_name / (long_name + "a"));
+        }
+        const Cost cost = cost_of_cycle(it);
+        CHECK(cost.events == 500);
+        if (round >= 2)
+            CHECK(cost.allocations == 0);
+    }
+    CHECK(cost_of_cycle(it).allocations == 0);
+}
+
 TEST_CASE("once warm, a break and a new loop allocate once, not per event") {
     TempDir dir;
     Inotify i{0ms};
@@ -88,13 +90,13 @@ TEST_CASE("once warm, a break and a new loop allocate once, not per event") {
     for (int n = 0; n < 100; ++n)
         test::touch(dir / (long_name + std::to_string(100 + n)));
     for (int n = 0; n < 100; ++n) {
-        const long before = allocations;
+        const long before = test::allocations();
         bool got_event = false;
         for (auto& event : i.event_gen()) {
             got_event = event.has_value();
             break;
         }
-        const long cost = allocations - before;  // doctest's own come after
+        const long cost = test::allocations() - before;  // doctest's own come after
         CHECK(got_event);
         if (n > 0)
             CHECK(cost <= 1);

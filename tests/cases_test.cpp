@@ -5,7 +5,8 @@
 // A line is a command or, after `expect`, an event; # begins a comment. Paths are relative to the
 // root /r, or absolute; /o lies outside. Commands before `watch` make what is there already.
 //
-//   mkdir, rmdir, create, write, read, unlink, chmod, list, mount, unmount, deny, allow PATH
+//   mkdir, rmdir, mkfifo, create, write, read, unlink, chmod, list PATH
+//   mount, unmount, deny, allow PATH
 //   rename, exchange, link, symlink, bind A B
 //   move_out PATH, move_in PATH   rename to and from outside
 //   option track_files, report_existing, follow_symlinks, one_file_system, max_depth N, mask MASK,
@@ -14,6 +15,8 @@
 //   remove_tree PATH
 //   overflow N             the queue holds N records for the commands from here to the next expect
 //   watch_limit N
+//   lists_as_of_rewind     listings are as on btrfs
+//   unknown_types          listings know no types
 //   late_half              the second half of the last rename is queued behind what follows it
 //   short_reads            each read ends after one record
 //   during CALL N COMMAND  happens before the N-th such call of the library in the next expect
@@ -110,9 +113,10 @@ inotify::Mask mask_of(const std::string& text) {
     return result;
 }
 
-int errno_of(const std::string& name) {
-    static const std::map<std::string, int> numbers{{"EACCES", EACCES}, {"ENOSPC", ENOSPC}};
-    return numbers.at(name);
+std::string name_of(const std::error_code& error) {
+    if (error == std::errc::permission_denied)
+        return "EACCES";
+    return error == std::errc::no_space_on_device ? "ENOSPC" : error.message();
 }
 
 /// Reads as a case wants them, and a clock that only the case moves.
@@ -233,6 +237,14 @@ private:
             world_.max_user_watches = std::stoul(word(1));
             return;
         }
+        if (name == "unknown_types") {
+            world_.unknown_types = true;
+            return;
+        }
+        if (name == "lists_as_of_rewind") {
+            world_.lists_as_of_rewind = true;
+            return;
+        }
         if (name == "late_half") {
             kernel_->late_half = true;
             return;
@@ -256,12 +268,13 @@ private:
         using One = int (sim::World::*)(std::string_view);
         using Two = int (sim::World::*)(std::string_view, std::string_view);
         static const std::map<std::string, One> with_one{
-            {"mkdir", &sim::World::mkdir},   {"rmdir", &sim::World::rmdir},
-            {"create", &sim::World::create}, {"write", &sim::World::write},
-            {"unlink", &sim::World::unlink}, {"read", &sim::World::read_file},
-            {"chmod", &sim::World::chmod},   {"list", &sim::World::list},
-            {"mount", &sim::World::mount},   {"unmount", &sim::World::unmount},
-            {"deny", &sim::World::deny},     {"allow", &sim::World::allow}};
+            {"mkdir", &sim::World::mkdir},     {"rmdir", &sim::World::rmdir},
+            {"create", &sim::World::create},   {"write", &sim::World::write},
+            {"unlink", &sim::World::unlink},   {"read", &sim::World::read_file},
+            {"chmod", &sim::World::chmod},     {"list", &sim::World::list},
+            {"mkfifo", &sim::World::mkfifo},   {"mount", &sim::World::mount},
+            {"unmount", &sim::World::unmount}, {"deny", &sim::World::deny},
+            {"allow", &sim::World::allow}};
         static const std::map<std::string, Two> with_two{{"rename", &sim::World::rename},
                                                          {"exchange", &sim::World::exchange},
                                                          {"link", &sim::World::link},
@@ -328,8 +341,7 @@ private:
         Words rest = words;
         std::string line;
         if (rest[0] == "error") {
-            line =
-                "error " + std::error_code(errno_of(rest.at(1)), std::system_category()).message();
+            line = "error " + rest.at(1);
             rest.erase(rest.begin());
         } else {
             line = rest[0];
@@ -346,7 +358,7 @@ private:
         for (const auto& event : test::drain(*tree_)) {
             std::string line = test::lines({event}, root).at(0);
             if (event.error)
-                line = "error " + event.error.message() + line.substr(line.find(' '));
+                line = "error " + name_of(event.error) + line.substr(line.find(' '));
             if (event.synthetic)
                 line += " (synthetic)";
             got.push_back(line);

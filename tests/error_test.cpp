@@ -76,13 +76,82 @@ TEST_CASE(
     CHECK(test::open_descriptors() == before);
 }
 
-TEST_CASE("EMFILE of inotify_init1 tells the limit and how to raise it") {
+TEST_CASE("EMFILE of inotify_init1 tells the limits and how to raise them") {
     test::ScriptedKernel kernel;
-    kernel.limit_value = 128;
+    kernel.limits = {{"fs.inotify.max_user_instances", 128}, {"RLIMIT_NOFILE", 1024}};
+    const auto message = [&] {
+        return std::string(error_of([&] {
+                               inotify::detail::throw_error(&kernel, EMFILE, "inotify_init1");
+                           }).what());
+    };
+    CHECK(contains(message(), "fs.inotify.max_user_instances (128)"));
+    CHECK(contains(message(), "sysctl fs.inotify.max_user_instances=256"));
+    CHECK(contains(message(), "the limit of open files (1024)"));
+    CHECK(contains(message(), "ulimit -n 2048"));
+    kernel.limits["user.max_inotify_instances"] = 5;
+    CHECK(contains(message(), "user.max_inotify_instances (5) is reached"));
+    CHECK(contains(message(), "sysctl user.max_inotify_instances=10"));
+    CHECK(!contains(message(), "fs.inotify"));
+}
+
+TEST_CASE("ENFILE of the constructor tells the limit and how to raise it") {
+    test::ScriptedKernel kernel;
+    kernel.limits = {{"fs.file-max", 1000}};
+    const auto error = error_of([&] { inotify::detail::throw_error(&kernel, ENFILE, "eventfd"); });
+    CHECK(error.code() == std::errc::too_many_files_open_in_system);
+    CHECK(contains(error.what(), "eventfd: fs.file-max (1000) is reached"));
+    CHECK(contains(error.what(), "sysctl fs.file-max=2000"));
+}
+
+TEST_CASE("ENOSPC of another call than add_watch is not the limit of watches") {
+    test::ScriptedKernel kernel;
     const auto error =
-        error_of([&] { inotify::detail::throw_error(&kernel, EMFILE, "inotify_init1"); });
-    CHECK(contains(error.what(), "fs.inotify.max_user_instances (128)"));
-    CHECK(contains(error.what(), "sysctl fs.inotify.max_user_instances=256"));
+        error_of([&] { inotify::detail::throw_error(&kernel, ENOSPC, "epoll_ctl"); });
+    CHECK(!contains(error.what(), "max_user_watches"));
+}
+
+TEST_CASE("in a user namespace the lower limit of watches is named") {
+    using inotify::detail::limit_reached;
+    test::ScriptedKernel kernel;
+    const auto read = [&](const std::string& name) { return kernel.limit(name); };
+    auto& limits = kernel.limits;
+    limits["user.max_inotify_watches"] = 100;
+    CHECK(limit_reached(read, ENOSPC) ==
+          "user.max_inotify_watches (100) is reached; raise it with "
+          "`sysctl user.max_inotify_watches=200`");
+    limits["user.max_inotify_watches"] = 2147483647;  // what a new namespace begins with
+    CHECK(limit_reached(read, ENOSPC) ==
+          "fs.inotify.max_user_watches (8192) is reached; raise it with "
+          "`sysctl fs.inotify.max_user_watches=16384`");
+    limits["user.max_inotify_watches"] = 8192;  // the initial one: both names are of one limit
+    CHECK(contains(limit_reached(read, ENOSPC), "fs.inotify.max_user_watches (8192)"));
+    limits["user.max_inotify_watches"] = 0;
+    CHECK(contains(limit_reached(read, ENOSPC), "user.max_inotify_watches (0) is reached"));
+    CHECK(!contains(limit_reached(read, ENOSPC), "=0"));
+}
+
+TEST_CASE("the error of an event at a limit equals the errc, and its message tells the limit") {
+    using inotify::detail::event_error;
+    const auto watches = event_error(ENOSPC);
+    CHECK(watches.value() == ENOSPC);
+    CHECK(watches == std::errc::no_space_on_device);
+    CHECK(watches != std::errc::too_many_files_open);
+    CHECK(contains(watches.message(), "No space left on device: "));
+    CHECK(contains(watches.message(), "watches ("));
+    CHECK(contains(watches.message(), ") is reached; raise it with `sysctl "));
+
+    const auto files = event_error(EMFILE);
+    CHECK(files.value() == EMFILE);
+    CHECK(files == std::errc::too_many_files_open);
+    CHECK(contains(files.message(), "the limit of open files ("));
+    CHECK(contains(files.message(), "`ulimit -n "));
+
+    const auto system_files = event_error(ENFILE);
+    CHECK(system_files == std::errc::too_many_files_open_in_system);
+    CHECK(contains(system_files.message(), "fs.file-max ("));
+
+    CHECK(event_error(EACCES) == std::error_code(EACCES, std::system_category()));
+    CHECK(event_error(ENOSPC) == watches);
 }
 
 TEST_CASE("ENOSPC of add_watch tells the path, the limit and how to raise it") {
@@ -101,7 +170,7 @@ TEST_CASE("ENOSPC of add_watch tells the path, the limit and how to raise it") {
 
 TEST_CASE("ENOSPC names the limit even when its value cannot be read") {
     ScriptedInotify i;
-    i.kernel().limit_value = -EMFILE;
+    i.kernel().limits.clear();
     i.kernel().fail_add_watch(ENOSPC);
     const auto error = error_of([&] { i.add_watch("/some/path"); });
     CHECK(contains(error.what(), "fs.inotify.max_user_watches is reached"));

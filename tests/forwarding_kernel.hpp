@@ -21,7 +21,7 @@ namespace test {
 /// Passes every call on; a test overrides what it wants to change.
 class ForwardingKernel : public inotify::detail::Kernel {
 public:
-    explicit ForwardingKernel(std::unique_ptr<Kernel> inner) : inner_(std::move(inner)) {}
+    explicit ForwardingKernel(std::shared_ptr<Kernel> inner) : inner_(std::move(inner)) {}
 
     int add_watch(const std::string& path, std::uint32_t mask) override {
         return inner_->add_watch(path, mask);
@@ -47,11 +47,14 @@ public:
              inotify::detail::Stat& stat) override {
         return inner_->stat(directory, name, follow_symlink, stat);
     }
+    int resolve(const std::string& path, std::string& result) override {
+        return inner_->resolve(path, result);
+    }
     std::chrono::steady_clock::time_point now() override { return inner_->now(); }
     long limit(const std::string& name) override { return inner_->limit(name); }
 
 private:
-    std::unique_ptr<Kernel> inner_;
+    std::shared_ptr<Kernel> inner_;
 };
 
 /// A tree, without a root yet, that never waits.
@@ -59,6 +62,11 @@ class KernelTree : public inotify::InotifyTree {
 public:
     KernelTree(std::unique_ptr<inotify::detail::Kernel> kernel, inotify::TreeOptions options)
         : InotifyTree(make(std::move(kernel), std::move(options))) {}
+
+    /// What is wrong inside, in a sentence; empty when all invariants hold.
+    [[nodiscard]] std::string check() const {
+        return static_cast<inotify::detail::TreeSource&>(stream().source()).check();
+    }
 
 private:
     static std::unique_ptr<inotify::detail::Stream> make(

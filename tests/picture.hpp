@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -17,8 +18,9 @@ public:
     /// Full path → whether it is a directory; the root itself is not an entry.
     using Entries = std::map<std::string, bool>;
 
-    explicit Picture(std::string root, Entries entries = {})
-        : root_(std::move(root)), entries_(std::move(entries)) {}
+    /// `follows_links`: what is no directory may be a link to one.
+    explicit Picture(std::string root, Entries entries = {}, bool follows_links = false)
+        : root_(std::move(root)), entries_(std::move(entries)), follows_links_(follows_links) {}
 
     [[nodiscard]] const Entries& entries() const { return entries_; }
 
@@ -32,11 +34,13 @@ public:
             const auto directory = entries_.find(event.path);
             if (directory == entries_.end())
                 return "an event in a directory that was not announced";
-            if (!directory->second)
+            if (!directory->second && !follows_links_)
                 return "an event in what is no directory";
         }
-        if (event.error || event.filename.empty())
+        if (event.error)
             return "";
+        if (event.filename.empty())
+            return apply_own(event);
         const std::string path = event.full_path().native();
         const auto held = entries_.find(path);
         const bool known = held != entries_.end();
@@ -57,6 +61,13 @@ public:
         return "";
     }
 
+    /// Goes on with what is below a directory, which is the root from now on.
+    void narrow(const std::string& root) {
+        root_ = root;
+        std::erase_if(entries_,
+                      [&](const auto& entry) { return !entry.first.starts_with(root + '/'); });
+    }
+
     /// Drops all that is below a directory.
     void forget(const std::string& path) {
         std::erase_if(entries_,
@@ -64,6 +75,17 @@ public:
     }
 
 private:
+    // What a directory's own watch says changes nothing: its parent's says the same.
+    std::string apply_own(const inotify::Event& event) {
+        namespace IN = inotify::IN;
+        if (event.mask.intersects(IN::DELETE_SELF))
+            return deleted_.insert(event.wd).second ? "" : "deleted twice";
+        if (event.mask.intersects(IN::IGNORED) && deleted_.erase(event.wd) == 0 &&
+            event.path != root_)
+            return "the end of a watch on a directory that was not deleted";
+        return "";
+    }
+
     void remove(const std::string& path, std::uint32_t cookie) {
         Entries gone;
         const auto below = entries_.lower_bound(path + '/');
@@ -95,7 +117,9 @@ private:
 
     std::string root_;
     Entries entries_;
+    bool follows_links_;
     std::map<std::uint32_t, std::pair<std::string, Entries>> moved_;  // by cookie
+    std::set<int> deleted_;  // by watch descriptor, until their IGNORED
 };
 
 }  // namespace test

@@ -104,16 +104,20 @@ TEST_CASE("an erased record is passed over, wherever it lies") {
     CHECK(queue.position() == 128);
 }
 
-TEST_CASE("clear() forgets what was read, and goes on behind it") {
+TEST_CASE("erase_if() erases what matches between two positions, and nothing else") {
     ScriptedKernel kernel;
-    kernel.queue(record(1, IN::CREATE, "a") + record(1, IN::CREATE, "b"));
-    kernel.queue(record(1, IN::CREATE, "c"));
+    kernel.queue(record(1, IN::CREATE, "a") + record(2, IN::CREATE, "b") +
+                 record(1, IN::CREATE, "c") + record(1, IN::CREATE, "d"));
     RecordQueue queue(kernel);
-    CHECK(queue.front()->name == "a");
-    queue.clear();
-    CHECK(queue.buffered() == 0);
-    CHECK(queue.position() == 64);
-    CHECK(take(queue) == "c");
+    REQUIRE(queue.end() == 128);
+    queue.erase_if(0, 96, [](const Record& record) { return record.wd == 1; });
+    CHECK(queue.position() == 32);  // behind those that come first
+    CHECK(queue.any_of(32, 128, [](const Record& record) { return record.name == "d"; }));
+    CHECK(!queue.any_of(32, 96, [](const Record& record) { return record.name == "d"; }));
+    CHECK(!queue.any_of(32, 128, [](const Record& record) { return record.name == "c"; }));
+    CHECK(take(queue) == "b");
+    CHECK(take(queue) == "d");
+    CHECK(take(queue) == "-");
 }
 
 TEST_CASE("a long look ahead grows the buffer, keeps every record, and gives the memory back") {

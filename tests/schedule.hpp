@@ -54,6 +54,8 @@ struct Op {
             return world.unlink(a);
         if (name == "rename")
             return world.rename(a, b);
+        if (name == "symlink")
+            return world.symlink(b, a);
         return world.exchange(a, b);
     }
 };
@@ -68,6 +70,41 @@ inline std::string to_string(const Script& script) {
                   std::string(op.name) + ' ' + op.a + (op.b.empty() ? "" : ' ' + op.b);
     return result;
 }
+
+/// Finds out whether a followed link may lead to a directory and no event says so: it led to none
+/// before, and the directory is no part of the tree.
+class SilentLinks {
+public:
+    SilentLinks(std::string root, const inotify::TreeOptions& options)
+        : root_(std::move(root)), options_(options) {}
+
+    /// Called after each operation.
+    void check(const sim::World& world) {
+        std::set<sim::Id> inside;
+        for (const auto& [path, directory] : told_tree(world, root_, options_))
+            if (directory)
+                inside.insert(world.inode(path));
+        for (const char* top : {"/r", "/o"})
+            for (const auto& [path, directory] : world.tree(top)) {
+                const sim::Id link = world.inode(path);
+                const sim::Id target = world.directory(path);
+                if (directory)
+                    continue;
+                if (target == 0)
+                    dangling_.insert(link);
+                else
+                    found_ |= dangling_.contains(link) && !inside.contains(target);
+            }
+    }
+
+    [[nodiscard]] bool found() const { return found_; }
+
+private:
+    std::string root_;
+    inotify::TreeOptions options_;
+    std::set<sim::Id> dangling_;
+    bool found_ = false;
+};
 
 /// Everything about a run but the moments of its operations.
 struct Setup {
@@ -127,6 +164,7 @@ struct Outcome {
     bool thrown = false;  // by add_tree
     std::string error;
     std::string log;
+    bool silent_links = false;  // what links lead to could not be checked
 };
 
 /// The result of a kernel call that fails, or 0.
@@ -140,6 +178,10 @@ inline Outcome run(const Setup& setup,
     sim::World world = setup.world;
     Outcome outcome;
     std::ostringstream text;
+    const bool follows = setup.options.follow_symlinks;
+    SilentLinks silent_links(setup.root, setup.options);
+    if (follows)
+        silent_links.check(world);
     std::size_t done = 0;
     bool under_way = false;
     const auto act = [&] {
@@ -153,6 +195,8 @@ inline Outcome run(const Setup& setup,
         if (op.split && !op.lossy)
             world.begin_operation(*op.split);
         const int result = op.run(world);
+        if (follows)
+            silent_links.check(world);
         under_way = world.end_operation();
         if (log)
             text << "    " << to_string(Script{op}) << " = " << result << '\n';
@@ -175,10 +219,14 @@ inline Outcome run(const Setup& setup,
     };
     const bool reports = setup.options.report_existing;
     bool made = reports || setup.while_scanning;
+    std::optional<KernelTree> tree;
     std::size_t calls = 0;
     world.before_call = [&](std::string_view call) {
         if (++calls > 20'000)
             throw std::runtime_error("it does not end");
+        if (tree)
+            if (const std::string wrong = tree->check(); !wrong.empty())
+                throw std::runtime_error("an invariant is broken: " + wrong);
         if (made)
             happen(call);
         const int result = fault ? fault(call) : 0;
@@ -186,21 +234,27 @@ inline Outcome run(const Setup& setup,
             text << "  " << call << (result < 0 ? " fails" : "") << '\n';
         return result;
     };
-    Picture picture(setup.root);
-    KernelTree tree(world.make_kernel(), setup.options);
+    Picture picture(setup.root, {}, follows);
+    tree.emplace(world.make_kernel(), setup.options);
     try {
-        tree.add_tree(setup.root);
+        tree->add_tree(setup.root);
     } catch (const std::system_error& error) {
         outcome.thrown = true;
         if (world.open_directories() != 0)
             outcome.error = "a directory was left open";
         return outcome;
     }
+    const auto expected = [&] {
+        return follows ? followed_tree(world, *tree, setup.options)
+                       : told_tree(world, setup.root, setup.options);
+    };
     if (!reports)
-        picture = Picture(setup.root, told_tree(world, setup.root, setup.options));
+        picture = Picture(setup.root, expected(), follows);
     made = true;
     std::set<std::string> probes;
     const auto probe = [&] {
+        if (follows)  // which link reports it, is the tree's choice
+            return;
         probes.insert(setup.root + "/probe");
         for (const auto& [path, directory] : world.tree(setup.root))
             if (directory)
@@ -216,7 +270,7 @@ inline Outcome run(const Setup& setup,
     };
     const auto drain = [&] {
         int events = 0;
-        for (auto& event : tree.event_gen()) {
+        for (auto& event : tree->event_gen()) {
             if (!event)
                 break;
             if (log)
@@ -263,7 +317,8 @@ inline Outcome run(const Setup& setup,
     }
     world.before_call = nullptr;
 
-    const auto disk = told_tree(world, setup.root, setup.options);
+    outcome.silent_links = silent_links.found();
+    const auto disk = expected();
     if (!setup.while_scanning && picture.entries() != disk) {
         std::string difference = "the picture is not the disk:";
         for (const auto& [path, directory] : disk)
@@ -274,13 +329,15 @@ inline Outcome run(const Setup& setup,
                 difference += " has " + path;
         fail(difference);
     }
-    if (const std::string wrong = wrong_watches(world, tree, setup.root, setup.options);
+    if (const std::string wrong =
+            follows ? wrong_followed(world, *tree, setup.root, setup.options, !silent_links.found())
+                    : wrong_watches(world, *tree, setup.root, setup.options);
         !wrong.empty())
         fail(wrong);
     if (!probes.empty())
         fail("not told: " + *probes.begin());
-    if (!tree.coverage().unwatched.empty())
-        fail("not covered: " + tree.coverage().unwatched.front().path);
+    if (!tree->coverage().unwatched.empty())
+        fail("not covered: " + tree->coverage().unwatched.front().path);
     if (world.open_directories() != 0)
         fail("a directory was left open");
     if (world.replaced_masks != 0)

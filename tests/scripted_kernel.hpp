@@ -54,7 +54,7 @@ public:
 
     std::map<std::string, int> wds;  // the inode that a path leads to; paths may share one
     int add_watch_error = 0;
-    long limit_value = 8192;
+    std::map<std::string, long> limits{{"fs.inotify.max_user_watches", 8192}};
 
     std::vector<std::pair<std::string, inotify::Mask>> added;  // what add_watch() was called with
     std::vector<int> removed;               // what remove_watch() was called with
@@ -121,8 +121,12 @@ public:
     int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
     void await_changes(int) override {}
     int stat(int, const std::string&, bool, inotify::detail::Stat&) override { return -ENOSYS; }
+    int resolve(const std::string&, std::string&) override { return -ENOSYS; }
 
-    long limit(const std::string&) override { return limit_value; }
+    long limit(const std::string& name) override {
+        const auto known = limits.find(name);
+        return known == limits.end() ? -ENOENT : known->second;
+    }
 
 private:
     struct Read {

@@ -148,9 +148,12 @@ public:
 
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
         entries.clear();
+        if (world_.lists_as_of_rewind)
+            if (const int fault = rewind(directory); fault < 0)
+                return fault;
         if (const int fault = begin("list"); fault < 0)
             return fault;
-        Handle* handle = find_handle(directory);
+        const Handle* handle = find_handle(directory);
         if (handle == nullptr)
             return -EBADF;
         const Inode& inode = world_.inodes_[handle->inode];
@@ -158,14 +161,13 @@ public:
         if (inode.removed)
             return -ENOENT;
         const Place place = world_.place_of(*handle);
-        if (std::exchange(handle->listed, true)) {
-            world_.send_use(place, IN_ACCESS);
-            return 0;
-        }
         entries.reserve(inode.entries.size());
-        for (const auto& [name, id] : inode.entries)
-            entries.push_back(
-                {name, world_.unknown_types ? FileType::unknown : world_.inodes_[id].type});
+        for (const auto& [name, entry] : inode.entries) {
+            if (world_.lists_as_of_rewind && entry.number > handle->last_entry)
+                continue;
+            const FileType type = world_.inodes_[entry.inode].type;
+            entries.push_back({name, world_.unknown_types ? FileType::unknown : type});
+        }
         world_.send_use(place, IN_ACCESS);  // the getdents64 that finds everything
         world_.send_use(place, IN_ACCESS);  // and the one that finds the end
         return 0;
@@ -210,12 +212,22 @@ public:
         return 0;
     }
 
+    int resolve(const std::string& path, std::string& result) override {
+        if (const int fault = begin("resolve"); fault < 0)
+            return fault;
+        Place place;
+        if (const int error = world_.find(path, Last::follow, place); error < 0)
+            return error;
+        result = world_.path_of(place);
+        return 0;
+    }
+
     long limit(const std::string& name) override {
-        if (name == "max_user_watches")
+        if (name == "fs.inotify.max_user_watches")
             return static_cast<long>(world_.max_user_watches);
-        if (name == "max_queued_events")
+        if (name == "fs.inotify.max_queued_events")
             return static_cast<long>(world_.max_queued_events);
-        return name == "max_user_instances" ? 128 : -ENOENT;
+        return -ENOENT;
     }
 
     void notify(Id inode, std::uint32_t mask, std::string_view name, std::uint32_t cookie,
@@ -279,6 +291,17 @@ private:
         if (at < 0 || index(at) >= handles.size() || handles[index(at)].inode == 0)
             return nullptr;
         return &handles[index(at)];
+    }
+
+    // It does not wait for the system calls that are changing the directory.
+    int rewind(int directory) {
+        if (const int fault = begin("rewind"); fault < 0)
+            return fault;
+        Handle* handle = find_handle(directory);
+        if (handle == nullptr)
+            return -EBADF;
+        handle->last_entry = world_.inodes_[handle->inode].last_entry;
+        return 0;
     }
 
     int watch(Id id, std::uint32_t mask) {
@@ -410,6 +433,16 @@ int World::rmdir(std::string_view path) {
     return 0;
 }
 
+int World::mkfifo(std::string_view path) {
+    Place place;
+    if (const int error = find_new(path, place); error < 0)
+        return error;
+    const Id id = add_inode(FileType::other, inodes_[place.directory].device);
+    attach(id, place.directory, place.name);
+    send_name(place.directory, IN_CREATE, place.name, id);
+    return 0;
+}
+
 int World::create(std::string_view path) {
     Place place;
     if (const int error = find(path, Last::follow, place); error < 0 && error != -ENOENT)
@@ -417,10 +450,12 @@ int World::create(std::string_view path) {
     if (place.inode != 0) {
         if (is_dir(place.inode))
             return -EISDIR;
+        if (inodes_[place.inode].type == FileType::other)
+            return -ENXIO;  // nobody reads
     } else {
         if (place.directory == 0 || inodes_[place.directory].removed)
             return -ENOENT;
-        place.inode = add_inode(FileType::other, inodes_[place.directory].device);
+        place.inode = add_inode(FileType::regular, inodes_[place.directory].device);
         attach(place.inode, place.directory, place.name);
         send_name(place.directory, IN_CREATE, place.name, place.inode);
     }
@@ -435,6 +470,8 @@ int World::write(std::string_view path) {
         return error;
     if (is_dir(place.inode))
         return -EISDIR;
+    if (inodes_[place.inode].type == FileType::other)
+        return -ENXIO;
     inodes_[place.inode].empty = false;
     send_use(place, IN_OPEN);
     send_use(place, IN_MODIFY);
@@ -505,6 +542,7 @@ int World::move(std::string_view from, std::string_view to, bool exchanging) {
     if (target != 0 && !exchanging && !inodes_[target].entries.empty())
         return -ENOTEMPTY;
 
+    locked_ = {old_place.directory, new_place.directory};
     // A directory that is replaced keeps its old name and parent, as its dentry does.
     if (target != 0)
         detach(target, new_place.directory, new_place.name);
@@ -652,6 +690,7 @@ int World::set_denied(std::string_view path, bool denied) {
     if (const int error = find(path, Last::follow, place); error < 0)
         return error;
     inodes_[place.inode].denied = denied;
+    send_use(place, IN_ATTRIB);
     return 0;
 }
 
@@ -661,6 +700,23 @@ Id World::inode(std::string_view path) const {
 }
 
 bool World::is_dir(std::string_view path) const { return is_dir(inode(path)); }
+
+bool World::is_symlink(std::string_view path) const {
+    const Id id = inode(path);
+    return id != 0 && inodes_[id].type == FileType::symlink;
+}
+
+Id World::directory(std::string_view path) const {
+    Place place;
+    return find(path, Last::follow, place) == 0 && is_dir(place.inode) ? place.inode : 0;
+}
+
+std::map<std::string, bool> World::entries(Id directory) const {
+    std::map<std::string, bool> result;
+    for (const auto& [name, entry] : inodes_[directory].entries)
+        result.emplace(name, is_dir(entry.inode));
+    return result;
+}
 
 std::map<std::string, bool> World::tree(std::string_view path) const {
     std::map<std::string, bool> result;
@@ -676,7 +732,8 @@ std::map<std::string, bool> World::tree(std::string_view path) const {
     while (!pending.empty()) {
         const Pending here = std::move(pending.back());
         pending.pop_back();
-        for (const auto& [name, id] : inodes_[here.inode].entries) {
+        for (const auto& [name, entry] : inodes_[here.inode].entries) {
+            const Id id = entry.inode;
             std::string full = here.path;
             if (full.back() != '/')
                 full += '/';
@@ -757,7 +814,7 @@ int World::walk_on(const Place& start, std::string_view path, Last last, Place& 
             return -ENAMETOOLONG;
         const auto& entries = inodes_[here].entries;
         const auto found = entries.find(name);
-        const Id id = found == entries.end() ? 0 : found->second;
+        const Id id = found == entries.end() ? 0 : found->second.inode;
         if (path.empty()) {
             place = {mount, here, id, std::string(name)};
             if (id == 0)
@@ -830,6 +887,26 @@ World::Place World::place_of(const Handle& handle) const {
     return {handle.mount, 0, handle.inode, {}};
 }
 
+// The absolute path of what exists, without links.
+std::string World::path_of(Place place) const {
+    std::string result;
+    if (!is_dir(place.inode)) {
+        result = '/' + place.name;
+        place.inode = place.directory;
+    }
+    while (place.inode != root_inode) {
+        if (place.mount != 0 && place.inode == mounts_[place.mount].root) {
+            place.inode = mounts_[place.mount].covered;
+            place.mount = mounts_[place.mount].parent;
+            continue;
+        }
+        const Inode& inode = inodes_[place.inode];
+        result.insert(0, '/' + inode.name);
+        place.inode = inode.parent;
+    }
+    return result.empty() ? "/" : result;
+}
+
 Id World::add_inode(FileType type, std::uint32_t device) {
     Inode& inode = inodes_.emplace_back();
     inode.type = type;
@@ -838,7 +915,8 @@ Id World::add_inode(FileType type, std::uint32_t device) {
 }
 
 void World::attach(Id id, Id directory, const std::string& name) {
-    inodes_[directory].entries.emplace(name, id);
+    Inode& parent = inodes_[directory];
+    parent.entries.emplace(name, Entry{id, ++parent.last_entry});
     Inode& inode = inodes_[id];
     if (inode.type != FileType::directory) {
         ++inode.links;
@@ -849,7 +927,7 @@ void World::attach(Id id, Id directory, const std::string& name) {
     inode.removed = false;
     inode.parent = directory;
     inode.name = name;
-    ++inodes_[directory].links;
+    ++parent.links;
 }
 
 void World::detach(Id id, Id directory, const std::string& name) {
@@ -936,13 +1014,17 @@ void World::forget(Id id) {
 
 // What has a directory locked ends first.
 void World::unlock(Id directory) {
-    if (std::any_of(held_.begin(), held_.end(), [&](const Held& held) {
+    if (held_.empty())
+        return;
+    if (std::find(locked_.begin(), locked_.end(), directory) != locked_.end() ||
+        std::any_of(held_.begin(), held_.end(), [&](const Held& held) {
             return held.watched == directory && !held.name.empty();
         }))
         finish_operation();
 }
 
 void World::finish_operation() {
+    locked_.clear();
     for (const Held& held : std::exchange(held_, {}))
         if (held.mask != 0)
             send(held.watched, held.mask, held.name, held.cookie, held.unlinked);
@@ -965,7 +1047,7 @@ int World::open_handle(const Place& place) {
                              [](const Handle& handle) { return handle.inode == 0; });
     if (free == handles.end())
         free = handles.insert(free, Handle{});
-    *free = {place.mount, place.inode, false};
+    *free = {place.mount, place.inode, inodes_[place.inode].last_entry};
     return first_handle + static_cast<int>(free - handles.begin());
 }
 

@@ -37,7 +37,8 @@ public:
 
     int mkdir(std::string_view path);
     int rmdir(std::string_view path);
-    int create(std::string_view path);     // open(O_CREAT | O_WRONLY), close
+    int mkfifo(std::string_view path);
+    int create(std::string_view path);     // open(O_CREAT | O_WRONLY), close; O_NONBLOCK all three
     int write(std::string_view path);      // open(O_WRONLY), write one byte, close
     int read_file(std::string_view path);  // open(O_RDONLY), read, close
     int unlink(std::string_view path);
@@ -55,6 +56,8 @@ public:
     /// True when there are records that were kept back.
     bool end_operation() {
         held_from_.reset();
+        if (held_.empty())
+            locked_.clear();
         return !held_.empty();
     }
     /// Queues the records that were kept back.
@@ -64,7 +67,8 @@ public:
     int bind(std::string_view source, std::string_view target);
     int unmount(std::string_view path);
 
-    /// Takes away and gives back the right to read a directory, which the library's calls need.
+    /// Takes away and gives back the right to read a directory, which the library's calls need; by
+    /// chmod(2).
     int deny(std::string_view path) { return set_denied(path, true); }
     int allow(std::string_view path) { return set_denied(path, false); }
 
@@ -72,6 +76,11 @@ public:
     [[nodiscard]] Id inode(std::string_view path) const;
     [[nodiscard]] bool exists(std::string_view path) const { return inode(path) != 0; }
     [[nodiscard]] bool is_dir(std::string_view path) const;
+    [[nodiscard]] bool is_symlink(std::string_view path) const;
+    /// The directory that `path` leads to, through symlinks; 0: there is none.
+    [[nodiscard]] Id directory(std::string_view path) const;
+    /// What is in a directory: true for a directory.
+    [[nodiscard]] std::map<std::string, bool> entries(Id directory) const;
     /// Everything below `path`, whose spelling begins each one's: true for a directory.
     [[nodiscard]] std::map<std::string, bool> tree(std::string_view path) const;
 
@@ -95,24 +104,33 @@ public:
     std::size_t max_queued_events = 16384;
     bool counts_subdirectories = true;  // false: as btrfs, a link count tells nothing
     bool unknown_types = false;         // true: list() knows no types
-    std::chrono::seconds time{};        // what the kernels' now() gives
+    // True: as on btrfs, list() shows nothing that was made since it began by rewinding. That is a
+    // call of its own then, "rewind".
+    bool lists_as_of_rewind = false;
+    std::chrono::seconds time{};  // what the kernels' now() gives
 
 private:
     class Instance;
 
+    struct Entry {
+        Id inode = 0;
+        std::uint32_t number = 0;  // counts up in each directory, as the index of btrfs does
+    };
+
     struct Inode {
-        inotify::detail::FileType type = inotify::detail::FileType::other;
+        inotify::detail::FileType type = inotify::detail::FileType::regular;
         bool denied = false;
-        bool removed = false;      // a directory without a name any more
-        bool empty = true;         // a file without bytes
-        std::uint32_t links = 0;   // as st_nlink
-        std::uint32_t device = 0;  // as st_dev
-        std::uint32_t pins = 0;    // handles, mounts and removed but open directories below it
-        std::uint32_t covers = 0;  // mounts on this directory
-        Id parent = 0;             // of a directory, kept when it is removed, as a dentry does
-        std::string name;          // likewise
-        std::string target;        // of a symlink
-        std::map<std::string, Id, std::less<>> entries;
+        bool removed = false;          // a directory without a name any more
+        bool empty = true;             // a file without bytes
+        std::uint32_t links = 0;       // as st_nlink
+        std::uint32_t device = 0;      // as st_dev
+        std::uint32_t pins = 0;        // handles, mounts and removed but open directories below it
+        std::uint32_t covers = 0;      // mounts on this directory
+        Id parent = 0;                 // of a directory, kept when it is removed, as a dentry does
+        std::string name;              // likewise
+        std::string target;            // of a symlink
+        std::uint32_t last_entry = 0;  // of a directory: the number of the entry made last
+        std::map<std::string, Entry, std::less<>> entries;
     };
 
     // A record that is not queued yet; without a mask, the end of the inode's watches.
@@ -134,8 +152,8 @@ private:
 
     struct Handle {
         std::size_t mount = 0;
-        Id inode = 0;         // 0: closed
-        bool listed = false;  // its position is at the end
+        Id inode = 0;                  // 0: closed
+        std::uint32_t last_entry = 0;  // the directory's, at open(2) or the last rewind
     };
 
     // What belongs to the processes of one world and not to a copy of it.
@@ -169,6 +187,7 @@ private:
     [[nodiscard]] bool is_dir(Id id) const;
     [[nodiscard]] bool contains(Id ancestor, Id directory) const;
     [[nodiscard]] Place place_of(const Handle& handle) const;
+    [[nodiscard]] std::string path_of(Place place) const;
 
     Id add_inode(inotify::detail::FileType type, std::uint32_t device);
     void attach(Id inode, Id directory, const std::string& name);
@@ -199,6 +218,7 @@ private:
     std::uint32_t last_cookie_ = 0;
     std::optional<std::size_t> held_from_;  // so many records are still to be queued at once
     std::vector<Held> held_;
+    std::vector<Id> locked_;  // by a rename whose records are held
     Attached attached_;
 };
 

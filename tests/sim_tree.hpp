@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <set>
 #include <string>
 
 namespace test {
@@ -63,6 +64,51 @@ inline std::string wrong_watches(const sim::World& world, const inotify::Inotify
         return "watches are left over: " + std::to_string(watched.size()) + " in the kernel, " +
                std::to_string(by_path.size()) + " in the tree, " + std::to_string(directories) +
                " directories";
+    return "";
+}
+
+/// What a client of a tree that follows symbolic links has to hold: in each directory that is
+/// watched what the world has there. Which link to a directory reports it, is the tree's choice.
+inline std::map<std::string, bool> followed_tree(const sim::World& world,
+                                                 const inotify::InotifyTree& tree,
+                                                 const inotify::TreeOptions& options) {
+    std::map<std::string, bool> result;
+    const auto watched = world.watches();
+    for (const auto& watch : tree.watches()) {
+        const auto inode = watched.find(watch.wd);
+        if (inode == watched.end())
+            continue;
+        for (const auto& [name, directory] : world.entries(inode->second))
+            if (const std::string path = watch.path + '/' + name;
+                !options.exclude || !options.exclude(path))
+                result.emplace(path, directory);
+    }
+    return result;
+}
+
+/// What is wrong with the watches of a tree that follows symbolic links; nothing if each watched
+/// path leads to what is watched, and each directory and, if `links`, each link leads to something
+/// that is.
+inline std::string wrong_followed(const sim::World& world, const inotify::InotifyTree& tree,
+                                  const std::string& root, const inotify::TreeOptions& options,
+                                  bool links) {
+    std::set<sim::Id> reached;
+    for (const auto& [wd, inode] : world.watches())
+        reached.insert(inode);
+    const auto watched = world.watches();
+    const auto watches = tree.watches();
+    if (watches.size() != watched.size())
+        return "watches are left over: " + std::to_string(watched.size()) + " in the kernel, " +
+               std::to_string(watches.size()) + " in the tree";
+    for (const auto& watch : watches)
+        if (const auto inode = watched.find(watch.wd);
+            inode == watched.end() || world.directory(watch.path) != inode->second)
+            return "watched as another directory: " + watch.path;
+    for (const auto& [path, directory] : followed_tree(world, tree, options))
+        if (const sim::Id inode = world.directory(path);
+            (directory || links) && inode != 0 && !reached.contains(inode) &&
+            depth_below(root, path) <= options.max_depth)
+            return "not watched: " + path;
     return "";
 }
 

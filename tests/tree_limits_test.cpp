@@ -346,7 +346,7 @@ TEST_CASE("directories without the right to read come as errors once, and heal")
 
         fs::permissions(dir / "locked", fs::perms::owner_all);
         fs::permissions(dir / "new/renamed", fs::perms::owner_all);
-        report.check_equal(described(heal(tree), dir),
+        report.check_equal(described(drain(tree), dir),
                            {"CREATE locked/f", "CREATE|ISDIR locked/below",
                             "CREATE|ISDIR locked/below/deep", "CREATE|ISDIR new/renamed/inner"});
         report.check(tree.coverage().watched == 8, "all are watched in the end");
@@ -354,6 +354,21 @@ TEST_CASE("directories without the right to read come as errors once, and heal")
         test::touch(dir / "new/renamed/inner/h");
         report.check_equal(described(drain(tree), dir),
                            {"CREATE locked/below/deep/g", "CREATE new/renamed/inner/h"});
+    });
+}
+
+TEST_CASE("directories in one that may not be searched are tried at once when it may") {
+    TempDir dir;
+    fs::create_directories(dir / "p/c");
+    test::touch(dir / "p/c/f");
+    in_child([&](Report& report) {
+        drop_rights(dir);
+        fs::permissions(dir / "p", fs::perms::owner_read);
+        InotifyTree tree(dir.path(), asking(names));
+        report.check_equal(described(drain(tree), dir), {"error c"});
+        fs::permissions(dir / "p", fs::perms::owner_all);
+        report.check_equal(described(drain(tree), dir), {"CREATE p/c/f"});
+        report.check(tree.coverage().unwatched.empty(), "all are watched");
     });
 }
 
@@ -412,19 +427,26 @@ TEST_CASE("at the limit of watches the loop goes on, and heals once there is roo
         set_watch_limit(6);
         InotifyTree tree(dir.path(), asking(names));
         const auto events = drain(tree);
+        report.check(events.size() == 1, "one error stands for all");
         for (const Event& event : events) {
             report.check(event.error == std::errc::no_space_on_device, "the error is ENOSPC");
+            report.check(event.error.value() == ENOSPC, "by its value, too");
             report.check(!event.mask, "an error has no mask");
+            const std::string message = event.error.message();
+            report.check(test::contains(message, "user.max_inotify_watches (6)"), message);
+            report.check(test::contains(message, "sysctl user.max_inotify_watches=12"), message);
         }
-        auto coverage = tree.coverage();
+        const auto coverage = tree.coverage();
         report.check(coverage.watched == 6, "as many are watched as can be");
-        report.check(!events.empty(), "errors are told");
-        report.check(coverage.unwatched.size() == events.size(), "each once");
+        report.check(coverage.unwatched.size() > 1, "coverage has the others");
+        for (const auto& unwatched : coverage.unwatched)
+            report.check(unwatched.error == std::errc::no_space_on_device &&
+                             test::contains(unwatched.error.message(), "max_inotify_watches"),
+                         "with the same error");
         report.check(!tree.get(1200ms), "not told again when tried again");
 
         fs::create_directory(dir / "new");
-        const auto lines = described(drain(tree), dir);
-        report.check_equal(lines, {"CREATE|ISDIR new", "error new"});
+        report.check_equal(described(drain(tree), dir), {"CREATE|ISDIR new"});
         fs::rename(dir / "new", dir / "newer");
         drain(tree);
         fs::create_directories(dir / "newer/x/y");
@@ -442,6 +464,31 @@ TEST_CASE("at the limit of watches the loop goes on, and heals once there is roo
         test::touch(dir / "d7/sub/f");
         test::touch(dir / "newer/x/y/g");
         report.check_equal(described(drain(tree), dir), {"CREATE d7/sub/f", "CREATE newer/x/y/g"});
+    });
+}
+
+TEST_CASE("a watch that is given back at the limit is used at once") {
+    TempDir dir;
+    for (const char* name : {"a", "b", "c"})
+        fs::create_directory(dir / name);
+    in_child([&](Report& report) {
+        enter_namespaces();
+        set_watch_limit(3);
+        InotifyTree tree(dir.path(), asking(names));
+        drain(tree);
+        const auto unwatched = tree.coverage().unwatched;
+        if (unwatched.size() != 1) {
+            report.check(false, "one of the three is not watched");
+            return;
+        }
+        const fs::path waiting = unwatched[0].path;
+        test::touch(waiting / "f");
+        const std::string gone = waiting.filename() == "a" ? "b" : "a";
+        fs::remove(dir / gone);
+        report.check_equal(
+            described(drain(tree), dir),
+            {"CREATE " + waiting.filename().native() + "/f", "DELETE|ISDIR " + gone});
+        report.check(tree.coverage().unwatched.empty(), "all are watched");
     });
 }
 
@@ -471,7 +518,7 @@ TEST_CASE("a root beyond the limit of watches throws and says which limit") {
         set_watch_limit(0);
         const auto error = test::error_of([&] { InotifyTree(dir.path(), asking(names)); });
         report.check(error.code() == std::errc::no_space_on_device, "ENOSPC");
-        report.check(test::contains(error.what(), "max_user_watches"), error.what());
+        report.check(test::contains(error.what(), "user.max_inotify_watches (0)"), error.what());
     });
 }
 

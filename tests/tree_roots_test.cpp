@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 using namespace inotify;
 using namespace std::chrono_literals;
@@ -260,6 +261,154 @@ TEST_CASE("a root that is the working directory") {
     }
 }
 
+TEST_CASE("a relative root is resolved once: it goes on when the working directory changes") {
+    TempDir dir;
+    TempDir elsewhere;
+    fs::create_directories(dir / "root/a");
+    for (const std::string& root :
+         {std::string("root"), std::string("."), std::string("root/a/.."), std::string("root/a")}) {
+        CAPTURE(root);
+        std::optional<InotifyTree> tree;
+        {
+            const WorkingDirectory here(dir.path());
+            tree.emplace(root, asking(IN::CREATE));
+        }
+        const WorkingDirectory there(elsewhere.path());
+        fs::create_directories(dir / root / "new/er");
+        CHECK(paths(drain(*tree)) == Lines{fs::path(root) / "new", fs::path(root) / "new/er"});
+        test::touch(dir / root / "new/er/f");
+        CHECK(paths(drain(*tree)) == Lines{fs::path(root) / "new/er/f"});
+        CHECK(tree->coverage().unwatched.empty());
+        fs::remove_all(dir / root / "new");
+        tree->remove_tree(root);
+        CHECK(tree->watches().empty());
+    }
+}
+
+TEST_CASE("a root that is renamed is found again however it was spelled") {
+    TempDir dir;
+    fs::create_directories(dir / "other");
+    fs::create_directory_symlink("root", dir / "link");
+    fs::create_directory_symlink("../root/", dir / "other/link");
+    const WorkingDirectory here(dir.path());
+    for (const std::string& root :
+         {std::string("root"), std::string("root/."), std::string("root/a/.."),
+          std::string("root//"), std::string("./root/./"), std::string("other/../root"),
+          std::string("link"), std::string("link/."), std::string("other/link"),
+          std::string("root/a/../../link/"), dir.str() + "/other/link/"}) {
+        CAPTURE(root);
+        fs::create_directories("root/a");
+        InotifyTree tree(root, asking(IN::CREATE));
+        fs::rename("root", "renamed");
+        const auto moved = drain(tree);
+        REQUIRE(moved.size() == 1);
+        CHECK(moved[0].mask == IN::MOVE_SELF);
+        CHECK(moved[0].path == root);
+        fs::create_directory("renamed/a/b");
+        CHECK(paths(drain(tree)) == Lines{fs::path(root) / "a/b"});
+        test::touch("renamed/a/b/f");
+        CHECK(paths(drain(tree)) == Lines{fs::path(root) / "a/b/f"});
+        CHECK(tree.coverage().unwatched.empty());
+        fs::remove_all("renamed");
+    }
+}
+
+TEST_CASE("a root that is added again follows its path, as add_watch does") {
+    TempDir dir;
+    fs::create_directories(dir / "root/a");
+    fs::create_directories(dir / "next/b");
+
+    SUBCASE("after a deployment by two renames") {
+        InotifyTree tree(dir / "root", asking(IN::CREATE));
+        fs::rename(dir / "root", dir / "old");
+        fs::rename(dir / "next", dir / "root");
+        test::touch(dir / "old/a/queued");
+        SUBCASE("whose records are still queued") {}
+        SUBCASE("whose records are read")
+        drain(tree);
+        tree.add_tree(dir / "root");
+        CHECK(watched(tree) == Lines{dir / "root", dir / "root/b"});
+        test::touch(dir / "old/a/unheard");
+        test::touch(dir / "root/b/f");
+        CHECK(drain_lines(tree, dir) == Lines{"CREATE root/b/f"});
+        tree.remove_tree(dir / "root");
+        CHECK(tree.watches().empty());
+    }
+    SUBCASE("to what lay inside") {
+        fs::create_directories(dir / "root/next/c");
+        InotifyTree tree(dir / "root", asking(IN::CREATE));
+        fs::rename(dir / "root", dir / "old");
+        fs::rename(dir / "old/next", dir / "root");
+        tree.add_tree(dir / "root");
+        test::touch(dir / "root/c/f");
+        CHECK(drain_lines(tree, dir) == Lines{"CREATE root/c/f"});
+        CHECK(watched(tree) == Lines{dir / "root", dir / "root/c"});
+    }
+    SUBCASE("through a link that leads elsewhere") {
+        fs::create_directory_symlink("root", dir / "current");
+        InotifyTree tree(dir / "current", asking(IN::CREATE));
+        fs::create_directory_symlink("next", dir / "link");
+        fs::rename(dir / "link", dir / "current");
+        tree.add_tree(dir / "current");
+        test::touch(dir / "root/a/unheard");
+        test::touch(dir / "next/b/f");
+        CHECK(drain_lines(tree, dir) == Lines{"CREATE current/b/f"});
+    }
+    SUBCASE("from another working directory") {
+        std::optional<InotifyTree> tree;
+        {
+            const WorkingDirectory here(dir / "root");
+            tree.emplace(".", asking(IN::CREATE));
+        }
+        const WorkingDirectory there(dir / "next");
+        tree->add_tree(".");
+        CHECK(watched(*tree) == Lines{".", "./b"});
+        test::touch(dir / "root/a/unheard");
+        test::touch(dir / "next/b/f");
+        CHECK(paths(drain(*tree)) == Lines{"./b/f"});
+    }
+    SUBCASE("where it lies under another root") {
+        InotifyTree tree(dir.path(), asking(IN::CREATE));
+        tree.add_tree(dir / "root");
+        fs::rename(dir / "root", dir / "old");
+        fs::rename(dir / "next", dir / "root");
+        drain(tree);
+        tree.add_tree(dir / "root");
+        tree.remove_tree(dir.path());
+        test::touch(dir / "old/a/unheard");
+        test::touch(dir / "root/b/f");
+        CHECK(drain_lines(tree, dir) == Lines{"CREATE root/b/f"});
+    }
+    SUBCASE("but what is watched stays when the path leads nowhere") {
+        InotifyTree tree(dir / "root", asking(IN::CREATE));
+        fs::rename(dir / "root", dir / "old");
+        const auto error = error_of([&] { tree.add_tree(dir / "root"); });
+        CHECK(error.code().value() == ENOENT);
+        CHECK(contains(error.what(), "inotify_add_watch: " + (dir / "root").native()));
+        test::touch(dir / "old/a/f");
+        CHECK(drain_lines(tree, dir) == Lines{"MOVE_SELF root", "CREATE root/a/f"});
+    }
+}
+
+TEST_CASE("the root of all is a root") {
+    TreeOptions options = asking(IN::CREATE);
+    options.max_depth = 0;
+    InotifyTree tree("/", options);
+    CHECK(watched(tree) == Lines{"/"});
+    tree.remove_tree("/");
+    CHECK(tree.watches().empty());
+}
+
+TEST_CASE("a working directory that has been removed is no root") {
+    TempDir dir;
+    fs::create_directory(dir / "gone");
+    const WorkingDirectory here(dir / "gone");
+    fs::remove(dir / "gone");
+    InotifyTree tree(dir.path(), asking(names));
+    CHECK(error_of([&] { tree.add_tree("a"); }).code().value() == ENOENT);
+    CHECK(watched(tree) == Lines{dir.str()});
+}
+
 TEST_CASE("a root that is a symbolic link is watched where it leads, unless DONT_FOLLOW is asked") {
     TempDir dir;
     fs::create_directories(dir / "real/a");
@@ -384,4 +533,68 @@ TEST_CASE("a root inside another root that is renamed stays a part of it") {
     const auto lines = drain_lines(tree, dir);
     CHECK(std::ranges::count(lines, "MOVED_TO|ISDIR z < a") == 1);
     CHECK(std::ranges::count(lines, "CREATE z/b/f") == 1);
+}
+
+TEST_CASE("a root of two spellings that is deleted is reported once, and neither is a root then") {
+    TempDir dir;
+    fs::create_directory(dir / "a");
+    InotifyTree tree(dir / "a", asking(names));
+    tree.add_tree(dir / "a/");
+    fs::remove(dir / "a");
+    CHECK(drain_lines(tree, dir) == Lines{"DELETE_SELF a", "IGNORED a"});
+    CHECK(tree.watches().empty());
+    for (const char* name : {"a", "a/"})
+        CHECK(error_of([&] { tree.remove_tree(dir / name); }).code().value() == EINVAL);
+}
+
+TEST_CASE("when an outer root is removed, what is queued of the inner one is spelled as that") {
+    TempDir dir;
+    fs::create_directories(dir / "a/b");
+    test::touch(dir / "a/b/f");
+    const WorkingDirectory here(dir.path());
+
+    SUBCASE("records") {
+        InotifyTree tree(dir.path(), asking(IN::CREATE));
+        tree.add_tree("a/");
+        test::touch("a/g");
+        fs::create_directories("a/c/d");
+        test::touch("unheard");
+        tree.remove_tree(dir.path());
+        test::touch("a/b/h");
+        auto told = paths(drain(tree));
+        std::ranges::sort(told);
+        CHECK(told == Lines{"a/b/h", "a/c", "a/c/d", "a/g"});
+        CHECK(watched(tree) == Lines{"a/", "a/b", "a/c", "a/c/d"});
+    }
+    SUBCASE("events") {
+        TreeOptions options = asking(IN::CREATE);
+        options.report_existing = true;
+        InotifyTree tree(dir.path(), options);
+        REQUIRE(tree.get(0ms)->full_path() == dir / "a");
+        tree.add_tree("a");
+        fs::create_directory("a/c");
+        tree.remove_tree(dir.path());
+        auto told = paths(drain(tree));
+        std::ranges::sort(told);
+        CHECK(told == Lines{"a/b", "a/b/f", "a/c"});
+        CHECK(watched(tree) == Lines{"a", "a/b", "a/c"});
+    }
+    SUBCASE("and each of several spellings goes on when those before it are removed") {
+        InotifyTree tree(dir.path(), asking(IN::CREATE));
+        const Lines spellings{"a", "./a", "a/b/.."};
+        for (const auto& spelling : spellings)
+            tree.add_tree(spelling);
+        tree.remove_tree(dir.path());
+        for (const auto& spelling : spellings) {
+            test::touch("a/b/g");
+            CHECK(paths(drain(tree)) == Lines{fs::path(spelling) / "b/g"});
+            fs::remove("a/b/g");
+            test::touch("a/b/g");
+            tree.remove_tree(spelling);
+            if (&spelling != &spellings.back())
+                CHECK(paths(drain(tree)) == Lines{fs::path(*(&spelling + 1)) / "b/g"});
+            fs::remove("a/b/g");
+        }
+        CHECK(tree.watches().empty());
+    }
 }

@@ -5,6 +5,7 @@
 #include "tree_client.hpp"
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <concepts>
@@ -184,6 +185,34 @@ TEST_CASE("a populated directory that is moved in is announced with all that is 
     client.check();
 }
 
+// Who opens a FIFO that was written, to read it, waits for a writer.
+TEST_CASE("of what is no regular file only the creation is made up") {
+    TempDir dir, outside;
+    fs::create_directory(outside / "in");
+    Lines expected;
+    const auto make = [&](const char* name, mode_t type, dev_t device = 0) {
+        if (::mknod((outside / "in" / name).c_str(), type | 0600, device) == 0)
+            expected.push_back(std::string("CREATE in/") + name);
+    };
+    make("fifo", S_IFIFO);
+    make("socket", S_IFSOCK);
+    REQUIRE(expected.size() == 2);
+    make("device", S_IFCHR, makedev(1, 3));  // only root may
+    test::touch(outside / "in/file");
+    for (const char* mask : {"CREATE", "MODIFY", "CLOSE_WRITE"})
+        expected.push_back(std::string(mask) + " in/file");
+    fs::create_symlink("file", outside / "in/link");
+    expected.emplace_back("CREATE in/link");
+    expected.emplace_back("MOVED_TO|ISDIR in");
+    Client client(dir.path(), asking(names | IN::MODIFY | IN::CLOSE_WRITE));
+    fs::rename(outside / "in", dir / "in");
+    Lines lines = test::lines(client.cycle(), dir);
+    std::ranges::sort(lines);
+    std::ranges::sort(expected);
+    CHECK(lines == expected);
+    client.check();
+}
+
 TEST_CASE("a directory that is moved out is not watched any more, nor anything below it") {
     TempDir dir, outside;
     fs::create_directories(dir / "a/b/c");
@@ -299,16 +328,18 @@ TEST_CASE("an editor's atomic save is told as a new file that moves onto the old
                                           "MOVED_TO a/text < a/.text.swp"});
 }
 
-TEST_CASE("events about a directory itself are told once, by its parent") {
+TEST_CASE(
+    "events about a directory itself are told once, by its parent, but for its end and move") {
     TempDir dir;
     fs::create_directory(dir / "a");
     InotifyTree tree(dir.path(), asking(IN::ALL_EVENTS));
     fs::permissions(dir / "a", fs::perms::owner_all);
     CHECK(drain_lines(tree, dir) == Lines{"ATTRIB|ISDIR a"});
     fs::rename(dir / "a", dir / "b");
-    CHECK(drain_lines(tree, dir) == Lines{"MOVED_FROM|ISDIR a", "MOVED_TO|ISDIR b < a"});
+    CHECK(drain_lines(tree, dir) ==
+          Lines{"MOVED_FROM|ISDIR a", "MOVED_TO|ISDIR b < a", "MOVE_SELF b"});
     fs::remove(dir / "b");
-    CHECK(drain_lines(tree, dir) == Lines{"DELETE|ISDIR b"});
+    CHECK(drain_lines(tree, dir) == Lines{"DELETE_SELF b", "IGNORED b", "DELETE|ISDIR b"});
     fs::permissions(dir.path(), fs::perms::owner_all);
     CHECK(drain_lines(tree, dir) == Lines{"ATTRIB|ISDIR ."});
 }

@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: MIT
-// The one place where a failed call becomes an exception.
+// What a failed call becomes: an exception, or the error_code of an event.
 #pragma once
 
 #include <inotify/detail/kernel.hpp>
 
+#include <functional>
 #include <string>
+#include <system_error>
 
 namespace inotify::detail {
 
+/// Kernel::limit().
+using ReadLimit = std::function<long(const std::string& name)>;
+
+/// Which limit is reached, its value now and the remedy: ENOSPC is one of watches, EMFILE and
+/// ENFILE are those of open files. Empty for any other error.
+std::string limit_reached(const ReadLimit& read, int error);
+
+/// The error_code of a directory that cannot be watched. It equals the std::errc; the message of a
+/// limit says what limit_reached() does, of the limits as they are when it is asked for.
+std::error_code event_error(int error);
+
 /// Throws the std::system_error of a `call` that failed with `error`: the call and the path, and
-/// for a limit how to raise it, with its value now where it is one of inotify.
+/// what limit_reached() says, for which it needs the kernel.
 [[noreturn]] void throw_error(Kernel* kernel, int error, const std::string& call,
                               const std::string& path = {});
 

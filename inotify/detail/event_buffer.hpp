@@ -10,10 +10,13 @@
 
 namespace inotify::detail {
 
-/// First in, first out; when it runs empty it starts over in the same slots.
+/// First in, first out; when it runs empty it starts over in the same slots. What a burst made of
+/// them is given back by give_back().
 class EventBuffer {
 public:
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+
+    [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
 
     /// A slot at the end, with whatever it held before.
     Event& push() {
@@ -28,11 +31,19 @@ public:
     /// Swaps the first event into `event`.
     void pop(Event& event) noexcept {
         std::swap(event, slots_[begin_++]);
-        if (begin_ != end_)
-            return;
+        if (begin_ == end_)
+            begin_ = end_ = 0;
+    }
+
+    /// Frees the slots of an empty queue, unless they are few.
+    void give_back() noexcept {
         begin_ = end_ = 0;
-        if (slots_.size() > most_kept)
-            slots_ = {};
+        std::size_t bytes = slots_.capacity() * sizeof(Event);
+        for (std::size_t i = 0; i < slots_.size() && bytes <= most_kept; ++i)
+            bytes += slots_[i].path.capacity() + slots_[i].filename.capacity() +
+                     slots_[i].moved_from.capacity();
+        if (bytes > most_kept)
+            std::vector<Event>().swap(slots_);
     }
 
     /// Removes the events for which `predicate` holds.
@@ -46,7 +57,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t most_kept = 1024;
+    static constexpr std::size_t most_kept = 16 * 1024;  // bytes
 
     std::vector<Event> slots_;
     std::size_t begin_ = 0;

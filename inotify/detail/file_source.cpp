@@ -3,6 +3,7 @@
 #include <inotify/detail/file_source.hpp>
 
 #include <inotify/detail/error.hpp>
+#include <inotify/detail/give_back.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +15,7 @@ namespace {
 constexpr Mask always_sent = IN::UNMOUNT | IN::Q_OVERFLOW | IN::IGNORED;
 
 constexpr std::ptrdiff_t most_halves = 1024;
+constexpr std::size_t most_halves_storage = 16 * 1024;  // bytes, of those that are not in use
 
 // Flags of the call, which are no part of what a path asks for.
 constexpr Mask call_flags = IN::ONLYDIR | IN::DONT_FOLLOW | IN::MASK_ADD | IN::MASK_CREATE;
@@ -69,6 +71,7 @@ void FileSource::remove_watch(const std::filesystem::path& path) {
     for (const int each : holders) {
         auto& paths = inodes_.at(each).paths;
         std::erase_if(paths, [&](const Subscription& s) { return s.path == path.native(); });
+        give_back(paths, 0);
         if (each == wd && std::ranges::none_of(paths, &Subscription::current))
             kernel_.remove_watch(wd);
         if (paths.empty())
@@ -131,6 +134,7 @@ void FileSource::drop_closed() {
     for (const int wd : std::exchange(closed_, {})) {
         auto& paths = inodes_.at(wd).paths;
         std::erase_if(paths, [](const Subscription& s) { return !s.current; });
+        give_back(paths, 0);
         if (paths.empty())
             drop(wd);
     }
@@ -153,7 +157,24 @@ bool FileSource::next(Event& event) {
                 halves_.begin() + static_cast<std::ptrdiff_t>(halves_used_));
     halves_used_ -= halves_old_;
     halves_old_ = halves_used_;
+    give_back_storage();
     return false;
+}
+
+// One cycle has ended: what a burst has made of the containers is not needed any more. Two cycles
+// like this one need twice the halves that there are.
+void FileSource::give_back_storage() {
+    give_back_buckets(wds_);
+    const std::size_t needed = 2 * halves_used_;
+    if (halves_.size() <= needed)
+        return;
+    std::size_t bytes = halves_.capacity() * sizeof(MovedFrom);
+    for (std::size_t i = needed; i < halves_.size() && bytes <= most_halves_storage; ++i)
+        bytes += halves_[i].path.capacity() + halves_[i].filename.capacity();
+    if (bytes > most_halves_storage) {
+        halves_.resize(needed);
+        halves_.shrink_to_fit();
+    }
 }
 
 // Tells the record to the next path that wants it; false when there is none left.

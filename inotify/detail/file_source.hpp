@@ -59,6 +59,7 @@ private:
     void finish(const Record& record);
     void remember(const Record& record, const Subscription& first);
     void find_moved_from(const Record& record, Event& event) const;
+    void give_back_storage();
 
     Kernel& kernel_;
     RecordQueue queue_;

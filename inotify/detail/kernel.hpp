@@ -12,7 +12,8 @@
 
 namespace inotify::detail {
 
-enum class FileType : std::uint8_t { unknown, directory, symlink, other };
+/// `other`: a FIFO, a socket or a device.
+enum class FileType : std::uint8_t { unknown, directory, regular, symlink, other };
 
 struct DirectoryEntry {
     std::string name;
@@ -69,7 +70,10 @@ public:
     /// close(2).
     virtual void close_directory(int directory) noexcept = 0;
 
-    /// getdents64(2): replaces `entries` by all but "." and "..".
+    /// lseek(2) to the beginning, then getdents64(2): replaces `entries` by all but "." and "..".
+    /// btrfs shows only what was there when the directory was opened or last rewound, so without
+    /// the rewind an entry made between opening and watching would be in neither the listing nor
+    /// the records.
     virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
 
     /// One getdents64(2), which waits for the system calls that are changing the directory's
@@ -80,12 +84,19 @@ public:
     /// itself when `name` is empty.
     virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
 
+    /// realpath(3): `result` is the absolute path that `path` leads to, without symbolic links.
+    virtual int resolve(const std::string& path, std::string& result) = 0;
+
     /// The time, for what is tried again later.
     virtual std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
 
-    /// The value of /proc/sys/fs/inotify/`name`, for messages; −errno if it cannot be read.
+    /// The value of a limit, for messages: a sysctl by its name, or RLIMIT_NOFILE; −errno if it
+    /// cannot be read.
     virtual long limit(const std::string& name) = 0;
 };
+
+/// The real Kernel::limit(), for messages that outlive the kernel they are about. Thread-safe.
+long read_limit(const std::string& name);
 
 /// The real one. Throws std::system_error when the instance cannot be made (EMFILE, ENFILE,
 /// ENOMEM).

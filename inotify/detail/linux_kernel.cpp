@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -18,7 +19,9 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -44,6 +47,10 @@ private:
     int fd_ = -1;
 };
 
+struct Free {
+    void operator()(void* memory) const noexcept { std::free(memory); }
+};
+
 int result_of(int value) noexcept { return value < 0 ? -errno : value; }
 
 // `struct linux_dirent64` of getdents64(2), whose C library name differs from one to another.
@@ -56,19 +63,23 @@ struct DirentHeader {
 constexpr std::size_t dirent_name = offsetof(DirentHeader, type) + 1;
 
 FileType type_of_dirent(std::uint8_t type) noexcept {
-    constexpr std::uint8_t unknown = 0, directory = 4, symlink = 10;  // DT_*
+    constexpr std::uint8_t unknown = 0, directory = 4, regular = 8, symlink = 10;  // DT_*
     switch (type) {
     case unknown: return FileType::unknown;
     case directory: return FileType::directory;
+    case regular: return FileType::regular;
     case symlink: return FileType::symlink;
     default: return FileType::other;
     }
 }
 
 FileType type_of_mode(mode_t mode) noexcept {
-    if (S_ISDIR(mode))
-        return FileType::directory;
-    return S_ISLNK(mode) ? FileType::symlink : FileType::other;
+    switch (mode & S_IFMT) {
+    case S_IFDIR: return FileType::directory;
+    case S_IFREG: return FileType::regular;
+    case S_IFLNK: return FileType::symlink;
+    default: return FileType::other;
+    }
 }
 
 class LinuxKernel final : public Kernel {
@@ -162,6 +173,8 @@ public:
 
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
         entries.clear();
+        if (::lseek(directory, 0, SEEK_SET) < 0)
+            return -errno;
         for (;;) {
             const long size =
                 ::syscall(SYS_getdents64, directory, listing_.data(), listing_.size());
@@ -200,16 +213,16 @@ public:
         return 0;
     }
 
-    long limit(const std::string& name) override {
-        std::FILE* file = std::fopen(("/proc/sys/fs/inotify/" + name).c_str(), "re");
-        if (file == nullptr)
+    int resolve(const std::string& path, std::string& result) override {
+        char* const resolved = ::realpath(path.c_str(), nullptr);
+        if (resolved == nullptr)
             return -errno;
-        long value = -EINVAL;
-        if (std::fscanf(file, "%ld", &value) != 1)
-            value = -EINVAL;
-        std::fclose(file);
-        return value;
+        const std::unique_ptr<char, Free> owner(resolved);
+        result = resolved;
+        return 0;
     }
+
+    long limit(const std::string& name) override { return read_limit(name); }
 
 private:
     int checked(int result, const char* call) {
@@ -245,6 +258,23 @@ private:
 };
 
 }  // namespace
+
+long read_limit(const std::string& name) {
+    if (name == "RLIMIT_NOFILE") {
+        rlimit limit;
+        return ::getrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : static_cast<long>(limit.rlim_cur);
+    }
+    std::string path = "/proc/sys/" + name;
+    std::replace(path.begin(), path.end(), '.', '/');
+    std::FILE* file = std::fopen(path.c_str(), "re");
+    if (file == nullptr)
+        return -errno;
+    long value = -EINVAL;
+    if (std::fscanf(file, "%ld", &value) != 1)
+        value = -EINVAL;
+    std::fclose(file);
+    return value;
+}
 
 std::unique_ptr<Kernel> make_linux_kernel() { return std::make_unique<LinuxKernel>(); }
 

@@ -33,13 +33,8 @@ public:
 
     /// Inserts a node that is not in.
     void insert(NodeId id, std::uint32_t hash) {
-        if ((size_ + 1) * 4 > slots_.size() * 3) {
-            const std::vector<Slot> old =
-                std::exchange(slots_, std::vector<Slot>(slots_.empty() ? 16 : slots_.size() * 2));
-            for (const Slot& slot : old)
-                if (slot.id != no_node)
-                    place(slot);
-        }
+        if ((size_ + 1) * 4 > slots_.size() * 3)
+            resize(slots_.empty() ? least_slots : slots_.size() * 2);
         place({id, hash});
         ++size_;
     }
@@ -58,6 +53,8 @@ public:
         }
         slots_[hole] = {};
         --size_;
+        if (slots_.size() > least_slots && size_ * 8 < slots_.size())
+            resize(slots_.size() / 2);
     }
 
 private:
@@ -66,7 +63,16 @@ private:
         std::uint32_t hash = 0;
     };
 
+    static constexpr std::size_t least_slots = 16;
+
     [[nodiscard]] std::size_t mask() const noexcept { return slots_.size() - 1; }
+
+    void resize(std::size_t size) {
+        const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(size));
+        for (const Slot& slot : old)
+            if (slot.id != no_node)
+                place(slot);
+    }
 
     void place(Slot slot) {
         std::size_t at = slot.hash & mask();

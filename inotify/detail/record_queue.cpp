@@ -17,9 +17,6 @@ constexpr std::size_t buffer_size = 64 * 1024;
 // A read into less room than this costs more calls than moving what is left costs copying.
 constexpr std::size_t least_room = 16 * 1024;
 
-// What a long look ahead made of the buffer is given back beyond this.
-constexpr std::size_t most_kept = 1024 * 1024;
-
 }  // namespace
 
 RecordQueue::RecordQueue(Kernel& kernel) : kernel_(kernel), buffer_(buffer_size) {}
@@ -46,7 +43,7 @@ bool RecordQueue::peek(Position position, Record& record) {
         switch (parse_record({buffer_.data() + at, end_ - at}, record)) {
         case ParseResult::record: return true;
         case ParseResult::malformed:
-            clear();
+            begin_ = end_;  // what was read and not consumed is forgotten
             throw_error(nullptr, EBADMSG, "read", "a malformed inotify record");
         case ParseResult::incomplete:
             if (!fill())
@@ -61,6 +58,7 @@ void RecordQueue::erase(Position position) noexcept {
     std::memcpy(buffer_.data() + at + offsetof(inotify_event, mask), &none, sizeof none);
 }
 
+// So that position() is where the first real record is.
 void RecordQueue::pop_erased() noexcept {
     Record record;
     while (parse_record({buffer_.data() + begin_, end_ - begin_}, record) == ParseResult::record &&
@@ -73,8 +71,6 @@ bool RecordQueue::fill() {
     if (begin_ == end_) {
         base_ += end_;
         begin_ = end_ = 0;
-        if (buffer_.size() > most_kept)
-            buffer_ = std::vector<std::byte>(buffer_size);
     } else if (buffer_.size() - end_ < least_room) {
         std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
         base_ += begin_;
@@ -89,8 +85,12 @@ bool RecordQueue::fill() {
             end_ += static_cast<std::size_t>(size);
             return true;
         }
-        if (size == 0 || size == -EAGAIN)
+        if (size == 0 || size == -EAGAIN) {
+            // What a long look ahead made of the buffer is given back.
+            if (end_ == 0 && buffer_.size() > buffer_size)
+                buffer_ = std::vector<std::byte>(buffer_size);
             return false;
+        }
         if (size != -EINTR)
             throw_error(nullptr, static_cast<int>(-size), "read", "the inotify descriptor");
     }

@@ -39,20 +39,35 @@ public:
     /// there is none yet.
     bool peek(Position position, Record& record);
 
+    /// Whether `matches` holds for a record that begins from `since` on and before `until`.
+    template <typename Matches>
+    bool any_of(Position since, Position until, Matches matches) {
+        Record record;
+        for (; since < until && peek(since, record); since += record.size)
+            if (record.mask != 0 && matches(record))
+                return true;
+        return false;
+    }
+
     /// Makes the record at `position` one that front() passes over.
     void erase(Position position) noexcept;
 
-    /// Consumes erased records as far as they come first; reads nothing.
-    void pop_erased() noexcept;
-
-    /// Forgets what was read and not consumed.
-    void clear() noexcept { begin_ = end_; }
+    /// Erases each record from `since` on and before `until` for which `matches` holds.
+    template <typename Matches>
+    void erase_if(Position since, Position until, Matches matches) {
+        Record record;
+        for (; since < until && peek(since, record); since += record.size)
+            if (matches(record))
+                erase(since);
+        pop_erased();
+    }
 
     /// The bytes that were read and not consumed.
     [[nodiscard]] std::size_t buffered() const noexcept { return end_ - begin_; }
 
 private:
     const Record* parse_front();
+    void pop_erased() noexcept;
     bool fill();
 
     Kernel& kernel_;

@@ -3,6 +3,7 @@
 #include <inotify/detail/stream.hpp>
 
 #include <inotify/detail/error.hpp>
+#include <inotify/detail/give_back.hpp>
 
 #include <algorithm>
 #include <cerrno>
@@ -73,6 +74,8 @@ bool Stream::fetch_event() {
         return true;
     spare_ = std::move(*element_);
     element_.reset();
+    for (std::string* text : {&spare_.path, &spare_.filename, &spare_.moved_from})
+        give_back(*text);
     return false;
 }
 

@@ -148,6 +148,7 @@ inline std::string run_tree(Bytes bytes, std::ostream* log = nullptr) {
     };
     world.counts_subdirectories = (flags & 16U) == 0;
     world.unknown_types = (flags & 32U) != 0;
+    world.lists_as_of_rewind = (flags & 64U) != 0;
     world.mkdir("/r");
     world.mkdir("/o");
     for (unsigned left = input.byte() % 16; left > 0; --left)

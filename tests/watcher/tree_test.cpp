@@ -86,8 +86,9 @@ TEST_CASE("a directory that could not be watched is tried again while a get wait
     test::spawn(loop, [&]() -> asio::awaitable<void> {
         events.push_back(co_await watcher.get());
         CHECK(events.back().error == std::errc::permission_denied);
-        test::fs::permissions(dir / "closed", test::fs::perms::owner_all);
-        // No event of the mask tells that: nothing but the next try finds what is inside.
+        // No record says that root may read it: only the next try finds what is inside.
+        if (::geteuid() != 0)
+            test::fs::permissions(dir / "closed", test::fs::perms::owner_all);
         events.push_back(co_await watcher.get());
     });
     test::run(loop);

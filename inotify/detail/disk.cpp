@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: MIT
+// The disk: what directories hold now, and the watches that make it known what changes there.
+#include <inotify/detail/disk.hpp>
+
+#include <inotify/detail/source.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace inotify::detail {
+namespace {
+
+// Names that are looked up at once, and how many entries may have been listed in what they lead to
+// before the others are left. This bounds the time until the next records are handled, and the
+// memory of a sight; one directory is listed as a whole.
+constexpr std::size_t most_lookups = 64;
+constexpr std::size_t most_listed = 4096;
+
+constexpr Mask reading = IN::OPEN | IN::ACCESS | IN::CLOSE_NOWRITE;
+
+// True for what shows that a directory left its place, so that paths may have led elsewhere.
+bool moves_directory(const Record& record) {
+    const Mask mask = record.mask;
+    return mask.intersects(IN::MOVE_SELF) ||
+           (mask.contains(IN::ISDIR) && mask.intersects(IN::MOVE | IN::DELETE));
+}
+
+}  // namespace
+
+Sight Disk::see(const Task& task) {
+    Sight sight;
+    sight.since = queue_.position();
+    if (task.kind == Task::Kind::find_root)
+        find_root(task, sight);
+    else
+        see_directory(task, sight);
+    read_records(sight.since, sight.until);
+    sight.since = queue_.position();  // behind what the look itself has queued
+    if (paths_suffice(task))
+        sight.is_sure =
+            sight.is_sure && !queue_.any_of(sight.since, sight.until, moves_directory);
+    return sight;
+}
+
+void Disk::see_directory(const Task& task, Sight& sight) {
+    const NodeId node = task.directory.id;
+    const bool by_path = paths_suffice(task);
+    std::string path;
+    // With all records handled the model's paths are those of this moment; whether they stay so is
+    // seen at the end.
+    const int directory = by_path ? open(node, path) : open_in_place(node, path);
+    if (directory < 0) {
+        sight.error = -directory;
+        return;
+    }
+    std::vector<std::string> names = task.names;
+    if (task.kind == Task::Kind::list) {
+        sight.error = -list(directory, sight.listing);
+        if (options_.exclude)
+            std::erase_if(sight.listing, [&](const DirectoryEntry& entry) {
+                return picture_.excluded(node, entry.name);
+            });
+        // Where links are followed, the first of all that lead to a directory has it: one after the
+        // other, with all below it.
+        if (!picture_.at_depth_limit(node) && !options_.follow_symlinks)
+            for (const DirectoryEntry& entry : sight.listing)
+                if (entry.type == FileType::directory)
+                    names.push_back(entry.name);
+    }
+    if (sight.error == 0)
+        look_up(directory, task, path, by_path, std::move(names), sight);
+    // The paths of the names led through this directory if its own still leads to it: what made it
+    // lead elsewhere, below the root, is undone behind its own records.
+    if (by_path) {
+        const std::uint32_t mask = picture_.model()[node].is_root ? root_mask() : entry_mask();
+        sight.is_sure = obtain(kernel_.add_watch(path, mask)) == picture_.model()[node].wd;
+    }
+    kernel_.close_directory(directory);
+}
+
+void Disk::look_up(int directory, const Task& task, const std::string& path, bool by_path,
+                   std::vector<std::string> names, Sight& sight) {
+    if (names.empty())
+        return;
+    if (task.kind == Task::Kind::confirm)  // old kernels queue a deletion before it can be seen
+        kernel_.await_changes(directory);
+    std::size_t listed = 0;
+    std::size_t next = 0;
+    std::string entry_path;
+    while (next < std::min(names.size(), most_lookups) && listed < most_listed) {
+        Lookup& lookup = sight.lookups.emplace_back();
+        lookup.name = std::move(names[next++]);
+        entry_path = path;
+        append_name(entry_path, lookup.name);
+        if (by_path && look_up_by_path(directory, entry_path, lookup))
+            continue;
+        look_up_by_fd(directory, task, entry_path, lookup);
+        if (const auto* seen = std::get_if<Directory>(&lookup.found); seen && seen->listing)
+            listed += seen->listing->size();
+    }
+    sight.left.assign(std::make_move_iterator(names.begin() + static_cast<std::ptrdiff_t>(next)),
+                      std::make_move_iterator(names.end()));
+    // What was seen is on the disk; with this the records that report it are queued, too.
+    kernel_.await_changes(directory);
+}
+
+// False: this way does not do.
+bool Disk::look_up_by_path(int directory, const std::string& path, Lookup& lookup) {
+    const int wd = obtain(kernel_.add_watch(path, entry_mask()));
+    if (wd < 0 || picture_.model().watched_by(wd) != no_node)
+        return false;
+    Stat stat;
+    if (kernel_.stat(directory, lookup.name, false, stat) < 0)
+        return false;
+    lookup.found = Directory{.wd = wd, .is_leaf = stat.leaf};
+    return true;
+}
+
+void Disk::look_up_by_fd(int directory, const Task& task, const std::string& path,
+                         Lookup& lookup) {
+    const NodeId node = task.directory.id;
+    const bool is_too_deep = picture_.at_depth_limit(node);
+    Stat stat;
+    if (options_.follow_symlinks && !is_too_deep &&
+        kernel_.stat(directory, lookup.name, false, stat) == 0)
+        lookup.via_link = stat.type == FileType::symlink;
+    const int opened = kernel_.open_directory(directory, lookup.name, lookup.via_link);
+    if (is_absent(-opened)) {
+        if (stat.type != FileType::unknown && stat.type != FileType::directory)
+            lookup.found = File{stat.type};
+        else if (task.kind == Task::Kind::confirm)
+            confirm_file(directory, lookup);
+        return;
+    }
+    if (opened < 0) {
+        lookup.found = Unreadable{-opened};
+        return;
+    }
+    if (is_too_deep || is_other_device(directory, opened)) {
+        lookup.found = Pruned{};
+        kernel_.close_directory(opened);
+        return;
+    }
+    Directory seen{.wd = obtain(kernel_.add_watch(opened, path, watch_mask()))};
+    int error = seen.wd < 0 ? -seen.wd : 0;
+    const NodeId owner = error == 0 ? picture_.model().watched_by(seen.wd) : no_node;
+    seen.was_known = owner != no_node;
+    if (error == 0 && (!seen.was_known || task.recursive))
+        error = -list(opened, seen.listing.emplace());
+    kernel_.close_directory(opened);
+    if (error != 0) {
+        if (!is_absent(error))
+            lookup.found = Unreadable{error};
+        else if (lookup.via_link)  // the link leads elsewhere by now, and nothing reports that
+            lookup.found = Directory{.is_sure = false};
+        return;
+    }
+    seen.is_elsewhere = seen.was_known &&
+                        owner != picture_.model().child(node, lookup.name) && is_in_place(owner);
+    seen.is_sure = !lookup.via_link || seen.was_known ||
+                   still_leads(directory, path, lookup, seen.wd);
+    lookup.found = std::move(seen);
+}
+
+// A directory outside the tree can be renamed between its opening and its watch, and nothing reports
+// that. From its watch on, MOVE_SELF does.
+bool Disk::still_leads(int directory, const std::string& path, const Lookup& lookup, int wd) {
+    const int opened = kernel_.open_directory(directory, lookup.name, true);
+    if (opened < 0)
+        return !is_absent(-opened);
+    const int now = obtain(kernel_.add_watch(opened, path, watch_mask()));
+    kernel_.close_directory(opened);
+    return now < 0 || now == wd;
+}
+
+// What is no directory, and was reported to leave: it may be a file that is still there.
+void Disk::confirm_file(int directory, Lookup& lookup) {
+    Stat stat;
+    const int error = kernel_.stat(directory, lookup.name, false, stat);
+    if (error == 0 && stat.type != FileType::directory)
+        lookup.found = File{stat.type};
+    else if (error < 0 && !is_absent(-error))
+        lookup.found = Unreadable{-error};
+}
+
+// The first scan needs no file names, so a directory that has no subdirectories by its link count
+// need not be opened: two calls instead of seven, and they are most of a tree.
+bool Disk::paths_suffice(const Task& task) const {
+    return task.report == Report::nothing && !task.recursive && !task.by_fd &&
+           !options_.track_files && !options_.follow_symlinks && !options_.one_file_system;
+}
+
+bool Disk::is_other_device(int directory, int inside) {
+    Stat here;
+    Stat there;
+    return options_.one_file_system && kernel_.stat(directory, {}, false, here) == 0 &&
+           kernel_.stat(inside, {}, false, there) == 0 && here.device != there.device;
+}
+
+bool Disk::await_changes(NodeId node) {
+    const Position since = queue_.position();
+    std::string path;
+    const int directory = open_in_place(node, path);
+    if (directory >= 0) {
+        kernel_.await_changes(directory);
+        kernel_.close_directory(directory);
+    }
+    Position until;
+    read_records(since, until);
+    return directory >= 0;
+}
+
+int Disk::watch_root(const std::string& path) {
+    return obtain(kernel_.add_watch(path, root_mask()));
+}
+
+std::string Disk::resolve_root(const std::string& path, int wd) {
+    std::string result;
+    if (kernel_.resolve(path, result) < 0 || watch_root(result) != wd)
+        return path;
+    return result;
+}
+
+// What was asked for once stays in the mask; only directories that hold one that failed pay for it.
+bool Disk::watch_attributes(NodeId node) {
+    const Node& it = picture_.model()[node];
+    if (!is_watched(it.state))
+        return false;
+    std::string path;
+    picture_.access_path(node, path);
+    const std::uint32_t mask = it.is_root || it.via_link ? root_mask() : entry_mask();
+    return obtain(kernel_.add_watch(path, mask | IN::ATTRIB.bits())) == it.wd;
+}
+
+// A root that was renamed is looked for beside its old place. It is recognised by its watch.
+void Disk::find_root(const Task& task, Sight& sight) {
+    const NodeId root = task.directory.id;
+    std::string parent;
+    picture_.access_path(root, parent);
+    while (parent.size() > 1 && parent.ends_with('/'))
+        parent.pop_back();
+    const std::size_t slash = parent.rfind('/');
+    parent = slash == std::string::npos ? "." : parent.substr(0, std::max<std::size_t>(slash, 1));
+    const int directory = kernel_.open_directory(Kernel::no_directory, parent, true);
+    if (directory < 0)
+        return;
+    Listing listing;
+    list(directory, listing);
+    kernel_.close_directory(directory);
+    for (const DirectoryEntry& entry : listing) {
+        if (entry.type != FileType::directory)
+            continue;
+        std::string path = parent;
+        append_name(path, entry.name);
+        const int wd = kernel_.add_watch(path, entry_mask());
+        if (wd == picture_.model()[root].wd) {
+            sight.root_path = path;
+            return;
+        }
+        if (wd >= 0 && picture_.model().watched_by(wd) == no_node) {
+            kernel_.remove_watch(wd);
+            queue_.end();  // which leaves a record
+        }
+    }
+}
+
+// Opens a watched directory by its path.
+int Disk::open(NodeId node, std::string& path) {
+    picture_.access_path(node, path);
+    const Node& it = picture_.model()[node];
+    return kernel_.open_directory(Kernel::no_directory, path, it.is_root || it.via_link);
+}
+
+// The same; −ESTALE when another directory is there.
+int Disk::open_in_place(NodeId node, std::string& path) {
+    const int directory = open(node, path);
+    if (directory < 0)
+        return directory;
+    const int wd = obtain(kernel_.add_watch(directory, path, watch_mask()));
+    if (wd == picture_.model()[node].wd)
+        return directory;
+    kernel_.close_directory(directory);
+    return wd < 0 ? wd : -ESTALE;
+}
+
+bool Disk::is_in_place(NodeId node) {
+    if (picture_.is_detached(node))
+        return false;
+    std::string path;
+    const int directory = open_in_place(node, path);
+    if (directory < 0)
+        return false;
+    kernel_.close_directory(directory);
+    return true;
+}
+
+int Disk::list(int directory, Listing& listing) {
+    if (const int error = kernel_.list(directory, listing); error < 0)
+        return error;
+    bool asked = false;
+    for (DirectoryEntry& entry : listing) {
+        if (entry.type != FileType::unknown)
+            continue;
+        asked = true;
+        Stat stat;
+        if (const int error = kernel_.stat(directory, entry.name, false, stat); error == 0)
+            entry.type = stat.type;
+        else if (!is_absent(-error))
+            return error;
+    }
+    if (asked)  // what has gone since is reported by its record, which is queued with this
+        kernel_.await_changes(directory);
+    std::erase_if(listing, [](const DirectoryEntry& e) { return e.type == FileType::unknown; });
+    return 0;
+}
+
+// Keeps in mind that there is a watch of this descriptor, which is returned.
+int Disk::obtain(int wd) {
+    if (wd >= 0 && picture_.model().watched_by(wd) == no_node)
+        obtained_.push_back(wd);
+    return wd;
+}
+
+// Reads what was queued since `since`, and takes out what the reading of directories has queued,
+// which may be the library's own.
+void Disk::read_records(Position since, Position& until) {
+    until = queue_.end();
+    if (options_.mask.intersects(reading))
+        queue_.erase_if(since, until, [](const Record& record) {
+            const Mask mask = record.mask;
+            return mask.contains(IN::ISDIR) && mask.intersects(reading);
+        });
+}
+
+// Renames and removals are always listened for: the model needs them. IN_MASK_ADD makes watching a
+// directory again change nothing; without it the kernel sets the mask to 0 for a moment, and loses
+// what happens in it.
+std::uint32_t Disk::watch_mask() const {
+    const Mask asked = options_.mask & (IN::ALL_EVENTS | IN::EXCL_UNLINK);
+    return (asked | membership | IN::MOVE_SELF | IN::DELETE_SELF | IN::ONLYDIR | IN::MASK_ADD)
+        .bits();
+}
+
+std::uint32_t Disk::entry_mask() const { return watch_mask() | IN::DONT_FOLLOW.bits(); }
+
+std::uint32_t Disk::root_mask() const {
+    return watch_mask() | (options_.mask & IN::DONT_FOLLOW).bits();
+}
+
+}  // namespace inotify::detail
