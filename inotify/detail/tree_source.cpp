@@ -20,6 +20,25 @@ constexpr Position most_scanned = 1024 * 1024;
 // Events that wait for the client while there is something to look at.
 constexpr std::size_t most_ahead = 4096;
 
+// Has the next event written where the client reads it, as long as it lives.
+class DirectEvent {
+public:
+    DirectEvent(Picture& picture, Event* event) noexcept : picture_(picture), event_(event) {
+        picture.write_next_to(event);
+    }
+    ~DirectEvent() { picture_.write_next_to(nullptr); }
+    DirectEvent(const DirectEvent&) = delete;
+    DirectEvent& operator=(const DirectEvent&) = delete;
+
+    [[nodiscard]] bool is_written() const noexcept {
+        return event_ != nullptr && picture_.has_written();
+    }
+
+private:
+    Picture& picture_;
+    Event* event_;
+};
+
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
                            ": an InotifyTree manages its watches; use add_tree, remove_tree");
@@ -51,12 +70,16 @@ bool TreeSource::next(Event& event) {
             picture_.pop(event);
             return true;
         }
-        if (!advance()) {
-            picture_.give_back_storage();
-            agenda_.give_back_storage();
-            return false;
-        }
+        const DirectEvent direct(picture_, picture_.pending() == 0 ? &event : nullptr);
+        const bool has_advanced = advance();
+        if (direct.is_written())
+            return true;
+        if (!has_advanced)
+            break;
     }
+    picture_.give_back_storage();
+    agenda_.give_back_storage();
+    return false;
 }
 
 // Handles a record or, where there is none, looks at something; false when there is nothing to do.
