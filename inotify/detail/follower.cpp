@@ -182,10 +182,13 @@ Follower::Move Follower::take(NodeId node, const RenameRecord& from,
         move.taken = picture_.take(node, from.name, cause);
     else
         picture_.remove(node, from.name, cause);
-    if (agenda_.has_suspects() && !from.is_dir())
+    if (agenda_.has_suspects() && !from.is_dir()) {
+        if (move.is_carried)  // what it replaces there
+            forget_destination(target, move.to.name);
         agenda_.move_destination(
             {model.ref(node), from.name},
             move.is_carried ? Place{move.to_directory, move.to.name} : Place{});
+    }
     return move;
 }
 
@@ -201,6 +204,8 @@ void Follower::put(const Move& move) {
         return;
     }
     const std::optional<Move> other = make_room(directory, move.to);
+    if (move.to.is_dir())  // of a file take() has done it
+        forget_destination(directory, move.to.name);
     picture_.put(move.taken, directory, move.to.name,
                  {.mask = move.to.mask, .cookie = move.to.cookie});
     const NodeId node = move.taken.node.id;
@@ -226,6 +231,7 @@ void Follower::put(const Move& move) {
 // An entry comes from where this stream does not know it.
 void Follower::arrive(NodeId node, const RenameRecord& to) {
     const std::optional<Move> other = make_room(node, to);
+    forget_destination(node, to.name);
     create(node, to);
     note_arrival(node, to, false);
     if (other)
@@ -247,7 +253,6 @@ std::optional<Follower::Move> Follower::make_room(NodeId node, const RenameRecor
                     renames_.find_counterpart(from, counterpart) ? &counterpart : nullptr);
     }
     picture_.replace(node, to.name, to.is_dir());
-    forget_destination(node, to.name);
     return {};
 }
 
