@@ -141,7 +141,7 @@ void Follower::handle_moved_from(NodeId node, const RenameRecord& from, bool fol
     RenameRecord to;
     const RenameRecord* const counterpart = renames_.find_counterpart(from, to) ? &to : nullptr;
     const NodeId held = model.child(node, from.name);
-    bool may_remain = follows_arrival;  // half an exchange
+    bool may_remain = follows_arrival;  // as in an exchange
     if (from.is_dir() && model[held].wd >= 0) {
         const bool has_moved = renames_.moves_itself(from, counterpart, held);
         if (!has_moved && counterpart != nullptr) {
@@ -269,7 +269,7 @@ void Follower::create(NodeId node, const RenameRecord& record) {
         look_up(node, record.name);
 }
 
-// It may be half of an exchange, unless it is a directory that says itself that it has moved.
+// It may be part of an exchange, unless it is a directory that says itself that it has moved.
 void Follower::note_arrival(NodeId node, const RenameRecord& to, bool says_itself) {
     if (says_itself)
         renames_.forget_arrival(node, {}, false);
@@ -364,7 +364,7 @@ void Follower::handle_alone(NodeId node, const RenameRecord& record) {
         return;
     } else if (record.mask.intersects(membership)) {
         picture_.remove(node, record.name, cause);
-        if (record.mask.intersects(IN::MOVED_FROM))  // perhaps half an exchange
+        if (record.mask.intersects(IN::MOVED_FROM))  // perhaps in an exchange
             agenda_.suspect({picture_.model().ref(node), record.name}, {});
     } else {
         picture_.report(node, record.name, cause);

@@ -325,7 +325,7 @@ void Reconciler::leave_to_records(NodeId node, Listing& listing, Window window) 
             return false;
         }
         // If the first that leaves does so in an exchange, whose directories are locked until its
-        // end, its first half may have been over before the directory was watched.
+        // end, its first records may have been queued before the directory was watched.
         if (changed.empty() && mask.intersects(IN::MOVED_FROM))
             renames_.note_arrival(node, record.name, !is_file);
         changed.emplace(record.name,

@@ -18,7 +18,7 @@
 namespace inotify::detail {
 
 /// Makes the picture agree with what was seen. One routine serves the first scan, new directories,
-/// directories that were moved in, overflows and doubt alike.
+/// directories that were moved in, overflows and rechecks alike.
 ///
 /// A name that records of the same look are about is left to these: whether it was seen before or
 /// after its change cannot be known.
