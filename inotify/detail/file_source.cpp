@@ -50,8 +50,8 @@ int FileSource::add_watch(const std::filesystem::path& path, Mask mask) {
     Mask asked = mask & ~call_flags;
     if (old != nullptr && mask.contains(IN::MASK_ADD))
         asked |= old->mask;
-    // What is queued already is reported as it was asked for at its time. It is read now, because the
-    // kernel would merge an equal record into one that is still in its queue.
+    // What is queued already is reported as it was asked for at its time. It is read now, because
+    // the kernel would merge an equal record into one that is still in its queue.
     const Position now = is_new ? 0 : queue_.end();
     if (old != nullptr)
         close(wd, *old, now);
@@ -153,7 +153,8 @@ bool FileSource::next(Event& event) {
     if (!closed_.empty())
         drop_closed();
     // One cycle has ended: what is left from the one before has no counterpart.
-    std::rotate(moved_from_.begin(), moved_from_.begin() + static_cast<std::ptrdiff_t>(moved_from_old_),
+    std::rotate(moved_from_.begin(),
+                moved_from_.begin() + static_cast<std::ptrdiff_t>(moved_from_old_),
                 moved_from_.begin() + static_cast<std::ptrdiff_t>(moved_from_used_));
     moved_from_used_ -= moved_from_old_;
     moved_from_old_ = moved_from_used_;
@@ -235,7 +236,8 @@ void FileSource::finish(const Record& record) {
 void FileSource::remember(const Record& record, const Subscription& first) {
     if (moved_from_used_ == most_moved_from) {
         // A queue that is never read empty: the older ones have lost their counterparts.
-        std::rotate(moved_from_.begin(), moved_from_.begin() + most_moved_from / 2, moved_from_.end());
+        std::rotate(moved_from_.begin(), moved_from_.begin() + most_moved_from / 2,
+                    moved_from_.end());
         moved_from_used_ -= most_moved_from / 2;
         moved_from_old_ = 0;
     }

@@ -68,8 +68,8 @@ private:
     std::set<int> closed_;                      // descriptors that have closed subscriptions
     std::uint64_t next_number_ = 1;
 
-    std::uint64_t reported_up_to_ = 0;  // of the front record: the last subscription that was looked at
-    int last_wd_ = -1;              // of the last record, to look it up only when it changes
+    std::uint64_t reported_up_to_ = 0;  // of the front record: the last subscription looked at
+    int last_wd_ = -1;                  // of the last record, to look it up only when it changes
     Inode* last_inode_ = nullptr;
 
     // The MOVED_FROMs of renames. The MOVED_TO follows closely, but records of other processes, the

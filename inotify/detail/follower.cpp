@@ -217,9 +217,8 @@ void Follower::put(const Move& move) {
         if (move.to.is_dir() && !says_itself && state != NodeState::pruned)
             look_up(directory, move.to.name);
         if (options_.exclude && is_watched(state))  // other paths below it may be excluded now
-            agenda_.postpone({.directory = model.ref(node),
-                              .kind = Task::Kind::list,
-                              .recursive = true});
+            agenda_.postpone(
+                {.directory = model.ref(node), .kind = Task::Kind::list, .recursive = true});
     }
     if (!move.to.is_dir() && options_.follow_symlinks)  // a relative link leads elsewhere from here
         look_up(directory, move.to.name);

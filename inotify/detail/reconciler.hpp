@@ -73,7 +73,7 @@ private:
 
     [[nodiscard]] bool has_changed(NodeId node, std::string_view name, Window window);
     NodeId create(NodeId node, const Lookup& lookup, Report how);
-    NodeId vacate(NodeId node, NodeId held, const Lookup& lookup);
+    NodeId replace(NodeId node, NodeId held, const Lookup& lookup);
     void detach(NodeId node);
     void unreachable(Task task, int error, Window window);
     [[nodiscard]] bool has_missing_ancestor(NodeId node) const;
