@@ -183,11 +183,10 @@ Follower::Move Follower::take(NodeId node, const RenameRecord& from,
     else
         picture_.remove(node, from.name, cause);
     if (agenda_.has_suspects() && !from.is_dir()) {
-        if (move.is_carried)  // what it replaces there
-            forget_destination(target, move.to.name);
-        agenda_.move_destination(
-            {model.ref(node), from.name},
-            move.is_carried ? Place{move.to_directory, move.to.name} : Place{});
+        const Place to = move.is_carried ? Place{move.to_directory, move.to.name} : Place{};
+        if (move.is_carried)
+            forget_destination(target, move.to.name);  // it replaces what went there
+        agenda_.move_destination({model.ref(node), from.name}, to);
     }
     return move;
 }
@@ -204,8 +203,6 @@ void Follower::put(const Move& move) {
         return;
     }
     const std::optional<Move> other = make_room(directory, move.to);
-    if (move.to.is_dir())  // of a file take() has done it
-        forget_destination(directory, move.to.name);
     picture_.put(move.taken, directory, move.to.name,
                  {.mask = move.to.mask, .cookie = move.to.cookie});
     const NodeId node = move.taken.node.id;

@@ -23,7 +23,7 @@ struct DirectoryEntry {
 struct Stat {
     FileType type = FileType::unknown;
     std::uint64_t device = 0;
-    bool leaf = false;  // a directory that certainly has no subdirectory, by its link count
+    bool leaf = false;  // a directory that certainly has no subdirectory, told by its link count
 };
 
 /// One inotify instance and the directory calls beside it.
