@@ -203,6 +203,8 @@ void Follower::put(const Move& move) {
         return;
     }
     const std::optional<Move> other = make_room(directory, move.to);
+    if (move.to.is_dir())  // for a file take() has done it
+        forget_destination(directory, move.to.name);
     picture_.put(move.taken, directory, move.to.name,
                  {.mask = move.to.mask, .cookie = move.to.cookie});
     const NodeId node = move.taken.node.id;
