@@ -35,9 +35,9 @@ TEST_SUITE("threads") {
             done = true;
         });
         bool is_a = true;  // by the records that were read
-        int told = 0;
+        int found = 0;
         int unexplained = 0;
-        while (told < renames) {
+        while (found < renames) {
             const bool last = done;
             const int directory = kernel->open_directory(Kernel::no_directory, dir.str(), false);
             inotify::detail::Stat stat;
@@ -45,16 +45,16 @@ TEST_SUITE("threads") {
             kernel->await_changes(directory);
             kernel->close_directory(directory);
             bool explained = seen == is_a;
-            for (; const auto* record = queue.front(); queue.pop(), ++told) {
+            for (; const auto* record = queue.front(); queue.pop(), ++found) {
                 is_a = record->name == "a";
                 explained = explained || seen == is_a;
             }
             unexplained += explained ? 0 : 1;
-            if (last && told < renames)
+            if (last && found < renames)
                 break;
         }
         writer.join();
-        CHECK(told == renames);
+        CHECK(found == renames);
         CHECK(unexplained == 0);
     }
 }

@@ -102,7 +102,7 @@ public:
 
     std::size_t max_user_watches = 8192;
     std::size_t max_queued_events = 16384;
-    bool counts_subdirectories = true;  // false: as btrfs, a link count tells nothing
+    bool counts_subdirectories = true;  // false: as btrfs, a link count says nothing
     bool unknown_types = false;         // true: list() knows no types
     // True: as on btrfs, list() shows nothing that was made since it began by rewinding. That is a
     // call of its own then, "rewind".

@@ -21,7 +21,7 @@ inline std::size_t depth_below(const std::string& root, const std::string& path)
         std::count(path.begin() + static_cast<std::ptrdiff_t>(root.size()), path.end(), '/'));
 }
 
-/// What a client is told of the world: path → whether it is a directory.
+/// What is reported of the world to a client: path → whether it is a directory.
 inline std::map<std::string, bool> told_tree(const sim::World& world, const std::string& root,
                                              const inotify::TreeOptions& options) {
     auto result = world.tree(root);

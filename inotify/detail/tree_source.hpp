@@ -18,7 +18,7 @@
 
 namespace inotify::detail {
 
-/// Follows trees by their records, and by looking at the disk where records cannot tell.
+/// Follows trees by their records, and by looking at the disk where records do not suffice.
 ///
 /// The disk is always ahead of the queue. So all records are handled first, and the disk is looked
 /// at only when the queue has been read empty: then a look is never ahead of what was handled, but
