@@ -182,10 +182,12 @@ Follower::Move Follower::take(NodeId node, const RenameRecord& from,
         move.taken = picture_.take(node, from.name, cause);
     else
         picture_.remove(node, from.name, cause);
-    if (agenda_.has_suspects() && !from.is_dir())
-        agenda_.move_destination(
-            {model.ref(node), from.name},
-            move.is_carried ? Place{move.to_directory, move.to.name} : Place{});
+    if (agenda_.has_suspects() && !from.is_dir()) {
+        const Place to = move.is_carried ? Place{move.to_directory, move.to.name} : Place{};
+        if (move.is_carried)
+            forget_destination(target, move.to.name);  // it replaces what went there
+        agenda_.move_destination({model.ref(node), from.name}, to);
+    }
     return move;
 }
 
@@ -226,6 +228,7 @@ void Follower::put(const Move& move) {
 // An entry comes from where this stream does not know it.
 void Follower::arrive(NodeId node, const RenameRecord& to) {
     const std::optional<Move> other = make_room(node, to);
+    forget_destination(node, to.name);
     create(node, to);
     note_arrival(node, to, false);
     if (other)
@@ -247,7 +250,6 @@ std::optional<Follower::Move> Follower::make_room(NodeId node, const RenameRecor
                     renames_.find_counterpart(from, counterpart) ? &counterpart : nullptr);
     }
     picture_.replace(node, to.name, to.is_dir());
-    forget_destination(node, to.name);
     return {};
 }
 
