@@ -123,7 +123,7 @@ TEST_CASE("rule 1: a rename out of the tree is known as one behind the next chan
     CHECK(it.calls == Calls{});
 }
 
-// What is at a/d cannot be watched. So nothing tells that it leaves in an exchange: it is replaced,
+// What is at a/d cannot be watched. So nothing says that it leaves in an exchange: it is replaced,
 // and what leaves a/d next is not what has arrived there.
 TEST_CASE("rule 2: a directory that does not say itself that it has moved is still at its place") {
     Rules it;
