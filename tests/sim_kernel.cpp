@@ -542,7 +542,8 @@ int World::move(std::string_view from, std::string_view to, bool exchanging) {
     if (target != 0 && !exchanging && !inodes_[target].entries.empty())
         return -ENOTEMPTY;
 
-    locked_ = {old_place.directory, new_place.directory};
+    if (held_from_)
+        locked_ = {old_place.directory, new_place.directory};
     // A directory that is replaced keeps its old name and parent, as its dentry does.
     if (target != 0)
         detach(target, new_place.directory, new_place.name);
