@@ -181,8 +181,8 @@ private:
         else if (name == "remove_tree")
             client().tree().remove_tree(full_path(words.at(1)));
         else if (name == "during")
-            during_.push_back({words.at(1), std::stoi(words.at(2)),
-                               Words(words.begin() + 3, words.end())});
+            during_.push_back(
+                {words.at(1), std::stoi(words.at(2)), Words(words.begin() + 3, words.end())});
         else
             operate(words);
     }
@@ -350,6 +350,8 @@ private:
         if (name != "cycle" && client().is_split() && world_.is_operating())
             refuse("an operation is split");
         if (name == "watches") {
+            if (world_.queued_records() != 0)
+                refuse("there is more to read");
             require(client().wrong_watches());
             return true;
         }

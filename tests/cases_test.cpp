@@ -48,24 +48,32 @@ TEST_CASE("every case in cases/ tells the events that it expects") {
 
 TEST_CASE("an operation is read as it is printed") {
     using test::Op;
-    for (const Op& op :
-         {Op{"mkdir", "/r/a"}, Op{"list", "/r"}, Op{"rename", "/r/a/b", "/o/x"},
-          Op{"symlink", "../b", "/r/a"}, Op{"create", "/r/a b\n#\\{\xff"},
-          Op{"unlink", "/r/f", "", true}, Op{"exchange", "/r/a", "/r/b", false, 2}})
+    for (const Op& op : {Op{"mkdir", "/r/a"}, Op{"list", "/r"}, Op{"rename", "/r/a/b", "/o/x"},
+                         Op{"symlink", "../b", "/r/a"}, Op{"create", "/r/a b\n#\\{\xff"},
+                         Op{"unlink", "/r/f", "", true}, Op{"exchange", "/r/a", "/r/b", false, 2}})
         CHECK(Op::parse(test::split_words(op.text())) == op);
     CHECK(Op{"rename", "/r/a/b", "/o/x", true}.text() == "lost rename a/b /o/x");
     CHECK_THROWS(Op::parse(test::split_words("rename a")));
     CHECK_THROWS(Op::parse(test::split_words("remove a")));
 }
 
-TEST_CASE("a case whose checks do not hold fails, and is shrunk to what makes it fail") {
-    CHECK_THROWS_AS(test::run_case({"mkdir a", "watch"}), test::Refused);
-    CHECK_THROWS_AS(test::run_case({"rmdir a", "watch", "cycle"}), test::Refused);
-    CHECK_THROWS_AS(test::run_case({"watch", "during list 99 mkdir a", "cycle"}), test::Refused);
-    CHECK(test::run_case({"watch", "mkdir a", "picture", "watches"}).empty());
-    // What is made behind the last cycle is not watched.
-    const test::CaseLines shortest =
-        test::shrink_case({"mkdir a", "watch", "rename a b", "cycle", "create f", "mkdir c",
-                           "watches", "cycle"});
-    CHECK(shortest == test::CaseLines{"watch", "cycle", "mkdir c", "watches"});
+TEST_CASE("a case that fails is shrunk to what makes it fail") {
+    const std::string shortest = to_string(test::shrink_case(
+        {"mkdir a", "create a/f", "option mask CREATE", "watch", "during read 3 split 0 create f",
+         "mkdir a/b", "cycle", "rename a/b c", "rest", "expect", "picture", "watches"}));
+    CHECK(shortest == "option mask CREATE\nwatch\ncreate f\nexpect\n");
+}
+
+TEST_CASE("what cannot be run, or checks nothing, is no case") {
+    const auto refuses = [](const test::CaseLines& lines) {
+        CHECK_THROWS_AS(test::run_case(lines), test::Refused);
+    };
+    refuses({"mkdir a", "watch"});
+    refuses({"rmdir a", "watch", "cycle"});
+    refuses({"watch", "during list 99 mkdir a", "cycle"});
+    refuses({"watch", "during read 1 rmdir a", "cycle"});
+    refuses({"watch", "cycle", "mkdir a", "watches"});
+    refuses({"watch", "split 0 mkdir a", "picture"});
+    CHECK(test::run_case({"watch", "split 0 mkdir a", "cycle", "rest", "picture", "watches"})
+              .empty());
 }

@@ -119,8 +119,7 @@ private:
 /// outside.
 class Churn {
 public:
-    Churn(const fs::path& base, unsigned seed)
-        : base_(base.native()), random_(seed) {}
+    Churn(const fs::path& base, unsigned seed) : base_(base.native()), random_(seed) {}
 
     /// So many operations that succeed.
     void run(int count) {
@@ -176,8 +175,8 @@ private:
     }
 
     bool log(Clock::time_point begin, const std::string& what) {
-        log_.add(begin, what + "  until " + std::to_string((Clock::now() - begin).count()) +
-                            " ns later");
+        log_.add(begin,
+                 what + "  until " + std::to_string((Clock::now() - begin).count()) + " ns later");
         return true;
     }
 

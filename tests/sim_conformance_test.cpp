@@ -116,11 +116,10 @@ enum class Call {
     read,
 };
 constexpr std::array<const char*, 21> call_names = {
-    "mkdir",        "rmdir",          "mkfifo",    "create",    "write",
-    "read",         "unlink",         "rename",    "exchange",  "link",
-    "symlink",      "chmod",          "list",      "add_watch", "add_watch_open",
-    "remove_watch", "open_directory", "list_open", "stat_open", "close_directory",
-    "read_records"};
+    "mkdir",     "rmdir",           "mkfifo",         "create",       "write",          "read",
+    "unlink",    "rename",          "exchange",       "link",         "symlink",        "chmod",
+    "list",      "add_watch",       "add_watch_open", "remove_watch", "open_directory", "list_open",
+    "stat_open", "close_directory", "read_records"};
 
 struct Step {
     Call call = Call::read;
