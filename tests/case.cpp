@@ -487,6 +487,21 @@ private:
         return accept(simpler);
     }
 
+    // The same operation as a whole: the line of its rest goes, unless another one needs it.
+    bool join(std::size_t i, const std::string& line) {
+        if (replace(i, line))
+            return true;
+        CaseLines simpler = lines_;
+        simpler[i] = line;
+        const auto rest = std::find_if(
+            simpler.begin() + static_cast<std::ptrdiff_t>(i), simpler.end(),
+            [](const std::string& other) { return other == "rest" || other.ends_with(" rest"); });
+        if (rest == simpler.end())
+            return false;
+        simpler.erase(rest);
+        return accept(simpler);
+    }
+
     // An operation that is not split, whose records are not lost, or that comes earlier.
     bool simplify(std::size_t i) {
         if (i >= lines_.size())
@@ -501,7 +516,7 @@ private:
         if (words.empty())
             return false;
         if (words[0] == "split")
-            return replace(i, from(2));
+            return join(i, from(2));
         if (words[0] == "lost")
             return replace(i, from(1));
         if (words[0] != "during")
@@ -509,7 +524,7 @@ private:
         if (replace(i, from(3)))
             return true;
         const std::string call = "during " + words.at(1) + ' ';
-        if (words.at(3) == "split" && replace(i, call + words.at(2) + ' ' + from(5)))
+        if (words.at(3) == "split" && join(i, call + words.at(2) + ' ' + from(5)))
             return true;
         for (int n = 1; n < std::stoi(words.at(2)); ++n)
             if (replace(i, call + std::to_string(n) + ' ' + from(3)))
