@@ -259,7 +259,7 @@ private:
             fail(wrong + ": " + line());
     }
 
-    // What failed is tried again, and nothing of a directory that failed is taken for told.
+    // What failed is tried again, and nothing of a directory that failed is taken for reported.
     void recover() {
         world_.time += std::chrono::seconds(2);
         drain();
@@ -276,7 +276,7 @@ private:
         fail_if(client_.wrong_watches());
         write("watches");
         if (!client_.probes().empty())
-            fail("not told: " + *client_.probes().begin());
+            fail("not reported: " + *client_.probes().begin());
         if (world_.open_directories() != 0)
             fail("a directory was left open");
         if (world_.replaced_masks != 0)

@@ -25,8 +25,8 @@ struct Setup {
     inotify::TreeOptions options = {};
     std::string exclude = {};  // of options.exclude, as a case has it
     // Without report_existing: the operations happen from the first call on, when there is no
-    // picture yet. What can be checked is that a file in each directory is told, that is created
-    // once the scan has returned, and what is watched in the end.
+    // picture yet. What can be checked is that a file in each directory is reported, that is
+    // created once the scan has returned, and what is watched in the end.
     bool while_scanning = false;
 };
 
