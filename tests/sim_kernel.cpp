@@ -707,6 +707,10 @@ bool World::is_symlink(std::string_view path) const {
     return id != 0 && inodes_[id].type == FileType::symlink;
 }
 
+const std::string& World::target(std::string_view path) const {
+    return inodes_[inode(path)].target;
+}
+
 Id World::directory(std::string_view path) const {
     Place place;
     return find(path, Last::follow, place) == 0 && is_dir(place.inode) ? place.inode : 0;

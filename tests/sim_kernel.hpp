@@ -62,6 +62,8 @@ public:
     }
     /// Queues the records that were kept back.
     void finish_operation();
+    /// True when records are kept back: nothing has waited for them since.
+    [[nodiscard]] bool is_operating() const { return !held_.empty(); }
 
     int mount(std::string_view path);  // a new file system with its own device number
     int bind(std::string_view source, std::string_view target);
@@ -77,6 +79,8 @@ public:
     [[nodiscard]] bool exists(std::string_view path) const { return inode(path) != 0; }
     [[nodiscard]] bool is_dir(std::string_view path) const;
     [[nodiscard]] bool is_symlink(std::string_view path) const;
+    /// What is written in the symlink at `path`.
+    [[nodiscard]] const std::string& target(std::string_view path) const;
     /// The directory that `path` leads to, through symlinks; 0: there is none.
     [[nodiscard]] Id directory(std::string_view path) const;
     /// What is in a directory: true for a directory.
