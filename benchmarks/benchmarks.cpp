@@ -349,8 +349,8 @@ double rename_bare(const std::string& directory, const std::string& path) {
     return time_renames(path, [&] { expect(bare.read() == 2, "not two records"); });
 }
 
-// A new file is renamed over an old one, as editors save: the time of one, where `read` follows each
-// `burst` of them.
+// A new file is renamed over an old one, as editors save: the time of one, where `read` follows
+// each `burst` of them.
 double time_saves(const std::string& directory, int burst, const std::function<void()>& read) {
     constexpr int saves = 1000;
     const std::string fresh = directory + "/fresh";

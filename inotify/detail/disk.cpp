@@ -37,8 +37,7 @@ Sight Disk::see(const Task& task) {
     read_records(sight.since, sight.until);
     sight.since = queue_.position();  // behind what the look itself has queued
     if (paths_suffice(task))
-        sight.is_sure =
-            sight.is_sure && !queue_.any_of(sight.since, sight.until, moves_directory);
+        sight.is_sure = sight.is_sure && !queue_.any_of(sight.since, sight.until, moves_directory);
     return sight;
 }
 
@@ -116,8 +115,7 @@ bool Disk::look_up_by_path(int directory, const std::string& path, Lookup& looku
     return true;
 }
 
-void Disk::look_up_by_fd(int directory, const Task& task, const std::string& path,
-                         Lookup& lookup) {
+void Disk::look_up_by_fd(int directory, const Task& task, const std::string& path, Lookup& lookup) {
     const NodeId node = task.directory.id;
     const bool is_too_deep = picture_.at_depth_limit(node);
     Stat stat;
@@ -155,15 +153,15 @@ void Disk::look_up_by_fd(int directory, const Task& task, const std::string& pat
             lookup.found = Directory{.is_sure = false};
         return;
     }
-    seen.is_elsewhere = seen.was_known &&
-                        owner != picture_.model().child(node, lookup.name) && is_in_place(owner);
-    seen.is_sure = !lookup.via_link || seen.was_known ||
-                   still_leads(directory, path, lookup, seen.wd);
+    seen.is_elsewhere =
+        seen.was_known && owner != picture_.model().child(node, lookup.name) && is_in_place(owner);
+    seen.is_sure =
+        !lookup.via_link || seen.was_known || still_leads(directory, path, lookup, seen.wd);
     lookup.found = std::move(seen);
 }
 
-// A directory outside the tree can be renamed between its opening and its watch, and nothing reports
-// that. From its watch on, MOVE_SELF does.
+// A directory outside the tree can be renamed between its opening and its watch, and nothing
+// reports that. From its watch on, MOVE_SELF does.
 bool Disk::still_leads(int directory, const std::string& path, const Lookup& lookup, int wd) {
     const int opened = kernel_.open_directory(directory, lookup.name, true);
     if (opened < 0)

@@ -129,8 +129,7 @@ Taken Picture::take(NodeId directory, std::string_view name, const Cause& cause)
     return taken;
 }
 
-void Picture::put(const Taken& taken, NodeId directory, std::string_view name,
-                  const Cause& cause) {
+void Picture::put(const Taken& taken, NodeId directory, std::string_view name, const Cause& cause) {
     if (options_.track_files && !taken.is_dir)
         files_[directory].emplace(name);
     if (taken.node.id != no_node) {

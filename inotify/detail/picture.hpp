@@ -51,7 +51,7 @@ public:
     struct Root {
         NodeId node = no_node;
         std::string access_path;  // where it is now; its events keep the path that was given
-        NodeRef watched;  // its node, or the one in another root that is watched instead
+        NodeRef watched;          // its node, or the one in another root that is watched instead
     };
     using FileNames = std::set<std::string, std::less<>>;
 
@@ -87,8 +87,8 @@ public:
     NodeId add_root(const std::string& path, std::string access_path, int wd);
     /// The directory of a root has ended, and with it every root that is this directory.
     void end_root(NodeId root);
-    /// Removes a root, and what was not yielded of it. A root that lies in it goes on with its part.
-    /// Returns the places at which the client does not know any more what there is.
+    /// Removes a root, and what was not yielded of it. A root that lies in it goes on with its
+    /// part. Returns the places at which the client does not know any more what there is.
     std::vector<Place> remove_root(NodeId root);
     void set_access_path(NodeId root, std::string access_path);
     /// Roots that went on when another one was removed, since the last call: below them there may
@@ -133,8 +133,12 @@ public:
     void end_watch(NodeId node);
     void set_state(NodeId node, NodeState state);
     void set_hears_attributes(NodeId node) noexcept { model_.set_hears_attributes(node); }
-    void set_deleted(NodeId node, bool is_deleted) noexcept { model_.set_deleted(node, is_deleted); }
-    void set_missing(NodeId node, bool is_missing) noexcept { model_.set_missing(node, is_missing); }
+    void set_deleted(NodeId node, bool is_deleted) noexcept {
+        model_.set_deleted(node, is_deleted);
+    }
+    void set_missing(NodeId node, bool is_missing) noexcept {
+        model_.set_missing(node, is_missing);
+    }
     /// The descriptors of watched directories that were forgotten since the last call.
     std::vector<int> take_freed() noexcept { return std::exchange(freed_, {}); }
     /// The nodes that were forgotten since the last call.

@@ -123,9 +123,7 @@ bool TreeSource::look() {
 bool TreeSource::has_work() { return agenda_.has_task() || agenda_.has_next_round(now()); }
 
 // Only what failed waits for a time.
-Agenda::Time TreeSource::now() {
-    return agenda_.has_failures() ? kernel_.now() : Agenda::Time{};
-}
+Agenda::Time TreeSource::now() { return agenda_.has_failures() ? kernel_.now() : Agenda::Time{}; }
 
 // Gives back the watches that no directory of the picture has, and forgets what it has forgotten.
 void TreeSource::release() {
@@ -172,10 +170,9 @@ void TreeSource::add_tree(const std::string& path) {
     release();
     if (model[root].state == NodeState::alias)
         return;
-    agenda_.add_last(
-        {.directory = model.ref(root),
-         .kind = Task::Kind::list,
-         .report = options_.report_existing ? Report::existing : Report::nothing});
+    agenda_.add_last({.directory = model.ref(root),
+                      .kind = Task::Kind::list,
+                      .report = options_.report_existing ? Report::existing : Report::nothing});
     if (!options_.report_existing)
         scan();
     // The descriptor of other event loops shows that there is something to read.
@@ -204,7 +201,8 @@ void TreeSource::remove_tree(const std::string& path) {
 void TreeSource::extend_root(NodeId root) {
     const TreeModel& model = picture_.model();
     if (options_.exclude)  // other paths may be excluded now
-        agenda_.add_last({.directory = model.ref(root), .kind = Task::Kind::list, .recursive = true});
+        agenda_.add_last(
+            {.directory = model.ref(root), .kind = Task::Kind::list, .recursive = true});
     // The depth limit lies deeper.
     model.for_each(NodeState::pruned, [&](NodeId node) {
         const NodeId parent = model[node].parent;
