@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -355,6 +356,19 @@ TEST_CASE("rule 7: its own reading of a directory is not reported, and that of o
     CHECK(std::ranges::count(lines, "CLOSE_NOWRITE|ISDIR a") == 1);
 }
 
+// The rename out of the tree is waited for, when what came before it is still to be handled.
+TEST_CASE("rule 7: what others have read before a directory is waited for is reported") {
+    Rules it(IN::ALL_EVENTS);
+    it.world.mkdir("/r/c");
+    it.watch();
+    it.world.rename("/r/c", "/o/c");
+    it.world.list("/r/a");
+    const Lines lines = it.yielded();
+    CHECK(it.calls["await_changes"] > 0);
+    CHECK(std::ranges::count(lines, "OPEN|ISDIR a") == 1);
+    CHECK(std::ranges::count(lines, "CLOSE_NOWRITE|ISDIR a") == 1);
+}
+
 TEST_CASE("rule 7: the reading of a file during a look is reported") {
     Rules it(IN::ALL_EVENTS);
     it.world.create("/r/f");
@@ -379,4 +393,19 @@ TEST_CASE("records come first: nothing is looked at while there is a record to h
     CHECK(it.yielded() == Lines{"CREATE|ISDIR new", "MOVED_FROM|ISDIR new",
                                 "MOVED_TO|ISDIR b/new < new", "MOVED_FROM|ISDIR b/new"});
     CHECK(it.calls["list"] == 0);
+}
+
+TEST_CASE("an exclude that throws leaves no directory open") {
+    Rules it;
+    it.options.exclude = [](std::string_view path) -> bool {
+        if (path.ends_with("/bad"))
+            throw std::runtime_error("bad");
+        return false;
+    };
+    it.watch();
+    it.world.mkdir("/o/in");
+    it.world.mkdir("/o/in/bad");
+    it.world.rename("/o/in", "/r/in");
+    CHECK_THROWS_AS(it.yielded(), std::runtime_error);
+    CHECK(it.world.open_directories() == 0);
 }

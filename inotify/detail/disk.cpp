@@ -25,6 +25,27 @@ bool moves_directory(const Record& record) {
            (mask.contains(IN::ISDIR) && mask.intersects(IN::MOVE | IN::DELETE));
 }
 
+// A directory that is open, or −errno; closed also when the client's `exclude` throws.
+class OpenDirectory {
+public:
+    OpenDirectory(Kernel& kernel, int descriptor) noexcept
+        : kernel_(kernel), descriptor_(descriptor) {}
+    ~OpenDirectory() {
+        if (descriptor_ >= 0)
+            kernel_.close_directory(descriptor_);
+    }
+    OpenDirectory(const OpenDirectory&) = delete;
+    OpenDirectory& operator=(const OpenDirectory&) = delete;
+
+    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    [[nodiscard]] int get() const noexcept { return descriptor_; }
+    [[nodiscard]] int error() const noexcept { return -descriptor_; }
+
+private:
+    Kernel& kernel_;
+    int descriptor_;
+};
+
 }  // namespace
 
 Sight Disk::see(const Task& task) {
@@ -47,14 +68,14 @@ void Disk::see_directory(const Task& task, Sight& sight) {
     std::string path;
     // With all records handled the model's paths are those of this moment; whether they stay so is
     // seen at the end.
-    const int directory = by_path ? open(node, path) : open_in_place(node, path);
-    if (directory < 0) {
-        sight.error = -directory;
+    const OpenDirectory directory(kernel_, by_path ? open(node, path) : open_in_place(node, path));
+    if (!directory.is_open()) {
+        sight.error = directory.error();
         return;
     }
     std::vector<std::string> names = task.names;
     if (task.kind == Task::Kind::list) {
-        sight.error = -list(directory, sight.listing);
+        sight.error = -list(directory.get(), sight.listing);
         if (options_.exclude)
             std::erase_if(sight.listing, [&](const DirectoryEntry& entry) {
                 return picture_.excluded(node, entry.name);
@@ -67,14 +88,13 @@ void Disk::see_directory(const Task& task, Sight& sight) {
                     names.push_back(entry.name);
     }
     if (sight.error == 0)
-        look_up(directory, task, path, by_path, std::move(names), sight);
+        look_up(directory.get(), task, path, by_path, std::move(names), sight);
     // The paths of the names led through this directory if its own still leads to it: what made it
     // lead elsewhere, below the root, is undone behind its own records.
     if (by_path) {
         const std::uint32_t mask = picture_.model()[node].is_root ? root_mask() : entry_mask();
         sight.is_sure = obtain(kernel_.add_watch(path, mask)) == picture_.model()[node].wd;
     }
-    kernel_.close_directory(directory);
 }
 
 void Disk::look_up(int directory, const Task& task, const std::string& path, bool by_path,
@@ -196,16 +216,19 @@ bool Disk::is_other_device(int directory, int inside) {
 }
 
 bool Disk::await_changes(NodeId node) {
-    const Position since = queue_.position();
-    std::string path;
-    const int directory = open_in_place(node, path);
-    if (directory >= 0) {
-        kernel_.await_changes(directory);
-        kernel_.close_directory(directory);
-    }
+    const Position since = queue_.end();  // what others have read before is reported
+    const bool is_reached = wait_for(node);
     Position until;
     read_records(since, until);
-    return directory >= 0;
+    return is_reached;
+}
+
+bool Disk::wait_for(NodeId node) {
+    std::string path;
+    const OpenDirectory directory(kernel_, open_in_place(node, path));
+    if (directory.is_open())
+        kernel_.await_changes(directory.get());
+    return directory.is_open();
 }
 
 int Disk::watch_root(const std::string& path) {

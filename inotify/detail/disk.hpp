@@ -108,6 +108,7 @@ private:
     int open(NodeId node, std::string& path);
     int open_in_place(NodeId node, std::string& path);
     bool is_in_place(NodeId node);
+    bool wait_for(NodeId node);
     int list(int directory, Listing& listing);
     int obtain(int wd);
     void read_records(Position since, Position& until);
