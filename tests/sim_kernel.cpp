@@ -61,6 +61,10 @@ public:
         return handle == nullptr ? -EBADF : watch(handle->inode, mask);
     }
 
+    [[nodiscard]] bool is_watched(int wd) override {
+        return wd > 0 && index(wd) < watches_.size() && watches_[index(wd)].inode != 0;
+    }
+
     int remove_watch(int wd) override {
         if (const int fault = begin("remove_watch"); fault < 0)
             return fault;

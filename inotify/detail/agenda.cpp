@@ -62,7 +62,12 @@ bool Agenda::fail(NodeId node, int error, Time now) {
     return failures_.fail(node, error, now);
 }
 
-void Agenda::retry(NodeId node, Task task) { retries_.at(node).tasks.push_back(std::move(task)); }
+void Agenda::retry(NodeId node, Task task) {
+    std::vector<Task>& tasks = retries_.at(node).tasks;
+    if (!tasks.empty())  // what is in it is compared once, for all
+        task = {.directory = model_.ref(node), .kind = Task::Kind::list, .recursive = true};
+    tasks.assign(1, std::move(task));
+}
 
 void Agenda::succeed(NodeId node) {
     const auto retry = retries_.find(node);

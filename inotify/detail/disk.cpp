@@ -216,6 +216,8 @@ bool Disk::is_other_device(int directory, int inside) {
 }
 
 bool Disk::await_changes(NodeId node) {
+    if (node == no_node)
+        return false;
     const Position since = queue_.end();  // what others have read before is reported
     const bool is_reached = wait_for(node);
     Position until;
@@ -301,7 +303,8 @@ int Disk::open_in_place(NodeId node, std::string& path) {
     if (wd == picture_.model()[node].wd)
         return directory;
     kernel_.close_directory(directory);
-    return wd < 0 ? wd : -ESTALE;
+    // What is watched already needs no new watch, so at the limit this is another one.
+    return wd < 0 && wd != -ENOSPC ? wd : -ESTALE;
 }
 
 bool Disk::is_in_place(NodeId node) {

@@ -279,7 +279,8 @@ void Follower::note_arrival(NodeId node, const RenameRecord& to, bool says_itsel
 
 // In the order of the records.
 void Follower::look_up(NodeId node, const std::string& name) {
-    agenda_.add_last({.directory = picture_.model().ref(node), .names = {name}});
+    agenda_.add_last(
+        {.directory = picture_.model().ref(node), .were_known = true, .names = {name}});
 }
 
 // True when an entry can be reported to have been renamed with all below it: its depth may not

@@ -161,7 +161,9 @@ void Picture::report(NodeId directory, std::string_view name, const Cause& cause
         emit(directory, name, cause);
 }
 
-void Picture::report_self(NodeId node, Mask mask) { emit(node, {}, {.mask = mask}); }
+void Picture::report_self(NodeId node, Mask mask, bool synthetic) {
+    emit(node, {}, {.mask = mask, .synthetic = synthetic});
+}
 
 void Picture::report_error(NodeId node, std::error_code error) {
     Event& event = next_event();

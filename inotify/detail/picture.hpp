@@ -153,7 +153,7 @@ public:
     /// wanted.
     void report(NodeId directory, std::string_view name, const Cause& cause);
     /// Emits an event about a directory itself, whatever the mask.
-    void report_self(NodeId node, Mask mask);
+    void report_self(NodeId node, Mask mask, bool synthetic = false);
     void report_error(NodeId node, std::error_code error);
     /// Reports an overflow: what the directories hold is no longer certain.
     void overflow();

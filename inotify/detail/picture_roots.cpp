@@ -115,6 +115,8 @@ std::vector<Place> Picture::erase_pending(const std::string& path,
         return false;
     });
     for (const auto& [directory, name] : result) {
+        if (!model_.alive(directory))  // it lay in another of them
+            continue;
         emit(directory.id, name, found(IN::DELETE | IN::ISDIR));
         remove(directory.id, name, silently);
     }

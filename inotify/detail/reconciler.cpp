@@ -136,12 +136,18 @@ void Reconciler::apply_file(NodeId node, NodeId held, const DirectoryEntry& file
 
 // A directory is at the name that is not to be watched, or cannot be.
 void Reconciler::apply_unwatched(const Task& task, NodeId held, const Lookup& lookup) {
+    if (held == no_node && task.were_known && !lookup.via_link)
+        return;  // whether there is anything cannot be seen, and its record says that it has left
+    const auto* const failure = std::get_if<Unreadable>(&lookup.found);
+    if (held != no_node && is_watched(picture_.model()[held].state) && failure != nullptr &&
+        failure->error == ENOSPC)  // what is watched already needs no new watch
+        held = replace(task.directory.id, held, lookup);
     if (held == no_node)
         held = create(task.directory.id, lookup, task.report);
     const bool has_watch = is_watched(picture_.model()[held].state);
-    if (const auto* const unreadable = std::get_if<Unreadable>(&lookup.found)) {
+    if (failure != nullptr) {
         if (!lookup.via_link || has_watch)
-            fail(held, unreadable->error);
+            fail(held, failure->error);
         if (has_watch)  // but its contents were not compared
             agenda_.retry(held, {.directory = task.directory,
                                  .report = task.report,
@@ -394,7 +400,11 @@ void Reconciler::unreachable(Task task, int error, Window window) {
         return record.wd < 0 || model.watched_by(record.wd) != no_node;
     });
     const bool repeats = task.unreachable_at == agenda_.progress();
-    const bool may_move = is_absent(error) && (is_explained || !model[node].is_root);
+    if (is_absent(error) && !is_explained && model[node].is_root) {
+        lost_root(std::move(task));
+        return;
+    }
+    const bool may_move = is_absent(error);
     if (may_move && (is_explained || has_missing_ancestor(node))) {
         agenda_.postpone(std::move(task));
         return;
@@ -411,6 +421,23 @@ void Reconciler::unreachable(Task task, int error, Window window) {
     if (task.report == Report::nothing)
         task.report = Report::fresh;  // the first scan is over by then
     agenda_.retry(node, std::move(task));
+}
+
+// A root is not at its path, and no record says why: it was renamed or removed when records were
+// lost.
+void Reconciler::lost_root(Task task) {
+    const NodeId root = task.directory.id;
+    if (std::exchange(task.unreachable_at, agenda_.progress()) != agenda_.progress()) {
+        agenda_.add_next({.directory = task.directory, .kind = Task::Kind::find_root});
+        agenda_.postpone(std::move(task));
+    } else if (kernel_.is_watched(picture_.model()[root].wd)) {
+        fail(root, ENOENT);
+        agenda_.retry(root, std::move(task));
+    } else {
+        picture_.report_self(root, IN::DELETE_SELF, true);
+        picture_.report_self(root, IN::IGNORED, true);
+        picture_.end_root(root);
+    }
 }
 
 bool Reconciler::has_missing_ancestor(NodeId node) const {

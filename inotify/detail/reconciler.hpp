@@ -76,6 +76,7 @@ private:
     NodeId replace(NodeId node, NodeId held, const Lookup& lookup);
     void detach(NodeId node);
     void unreachable(Task task, int error, Window window);
+    void lost_root(Task task);
     [[nodiscard]] bool has_missing_ancestor(NodeId node) const;
     void fail(NodeId node, int error);
     [[nodiscard]] bool may_be_directory(const DirectoryEntry& entry) const {

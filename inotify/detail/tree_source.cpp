@@ -97,6 +97,7 @@ bool TreeSource::advance() {
 
 // All records have been handled: only now is the disk looked at.
 bool TreeSource::look() {
+    recheck_places();
     if ((has_work() || renames_.is_full()) && !renames_.await_arrivals())
         return true;
     if (!agenda_.has_task()) {
@@ -141,9 +142,16 @@ void TreeSource::release() {
     if (const std::vector<int> freed = picture_.take_freed(); !freed.empty()) {
         std::ranges::for_each(freed, remove_unused);
         agenda_.end_shortage(ENOSPC);
-        // An inode that was watched there may be reached at another place.
-        model.for_each(NodeState::alias, [&](NodeId node) { agenda_.recheck(node); });
+        aliases_are_suspect_ = true;
     }
+}
+
+// What has changed its place, or is not watched any more, may concern what leads there from
+// elsewhere. The nodes are walked once for all records that were handled.
+void TreeSource::recheck_places() {
+    const TreeModel& model = picture_.model();
+    if (std::exchange(aliases_are_suspect_, false))
+        model.for_each(NodeState::alias, [&](NodeId node) { agenda_.recheck(node); });
     if (picture_.take_places_changed() && model.via_link_count() != 0)
         model.for_each([](const Node& node) { return node.via_link; },
                        [&](NodeId node) { agenda_.recheck(node); });

@@ -46,6 +46,7 @@ private:
     bool look();
     void scan();
     void release();
+    void recheck_places();
     void extend_root(NodeId root);
     [[nodiscard]] bool has_work();
     [[nodiscard]] Agenda::Time now();
@@ -59,6 +60,7 @@ private:
     RenameReader renames_;
     Follower follower_;
     Reconciler reconciler_;
+    bool aliases_are_suspect_ = false;  // an inode that they lead to may not be watched any more
 };
 
 }  // namespace inotify::detail
