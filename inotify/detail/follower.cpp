@@ -105,8 +105,9 @@ void Follower::handle_use(NodeId node, const Record& record) {
 
 void Follower::handle_entry(NodeId node, const RenameRecord& record) {
     const bool follows_arrival = renames_.forget_arrival(node, record.name, record.is_dir());
-    if (record.is_dir() && !record.mask.intersects(IN::CREATE))
-        picture_.note_move();  // also of what is excluded, or not known yet
+    // Also of what is excluded, or not known yet. A file may be a link that others lead through.
+    if ((record.is_dir() || options_.follow_symlinks) && !record.mask.intersects(IN::CREATE))
+        picture_.note_move();
     if (picture_.excluded(node, record.name))
         return;
     if (record.mask.intersects(IN::MOVED_TO)) {
