@@ -66,7 +66,8 @@ void Agenda::retry(NodeId node, Task task) {
     std::vector<Task>& tasks = retries_.at(node).tasks;
     if (!tasks.empty())  // what is in it is compared once, for all
         task = {.directory = model_.ref(node), .kind = Task::Kind::list, .recursive = true};
-    tasks.assign(1, std::move(task));
+    tasks.clear();
+    tasks.push_back(std::move(task));
 }
 
 void Agenda::succeed(NodeId node) {
