@@ -2,9 +2,11 @@
 // The real kernel: the only file that makes system calls.
 #include <inotify/detail/error.hpp>
 #include <inotify/detail/kernel.hpp>
+#include <inotify/detail/scan_pool.hpp>
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -82,83 +84,24 @@ FileType type_of_mode(mode_t mode) noexcept {
     }
 }
 
-class LinuxKernel final : public Kernel {
+// The directory calls of one thread.
+template <typename Calls>
+class LinuxDirectories : public Calls {
 public:
-    LinuxKernel()
-        : inotify_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")),
-          wake_(checked(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
-          epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
-        for (int fd : {inotify_.get(), wake_.get()}) {
-            epoll_event event{};
-            event.events = EPOLLIN;
-            event.data.fd = fd;
-            checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
-        }
-    }
-
     int add_watch(const std::string& path, std::uint32_t mask) override {
-        return result_of(::inotify_add_watch(inotify_.get(), path.c_str(), mask));
+        return result_of(::inotify_add_watch(inotify_, path.c_str(), mask));
     }
 
     int add_watch(int directory, const std::string& path, std::uint32_t mask) override {
         std::array<char, 32> link;
         std::snprintf(link.data(), link.size(), "/proc/self/fd/%d", directory);
         // The link is one that has to be followed.
-        int wd = ::inotify_add_watch(inotify_.get(), link.data(),
+        int wd = ::inotify_add_watch(inotify_, link.data(),
                                      mask & ~static_cast<std::uint32_t>(IN_DONT_FOLLOW));
         if (wd < 0 && errno == ENOENT && ::access("/proc/self/fd", F_OK) != 0)
             return add_watch(path, mask);
         return result_of(wd);
     }
-
-    int remove_watch(int wd) override { return result_of(::inotify_rm_watch(inotify_.get(), wd)); }
-
-    [[nodiscard]] bool is_watched(int wd) override {
-        std::FILE* file =
-            std::fopen(("/proc/self/fdinfo/" + std::to_string(inotify_.get())).c_str(), "re");
-        if (file == nullptr)
-            return true;
-        std::array<char, 512> line;
-        bool found = false;
-        for (unsigned number = 0; !found && std::fgets(line.data(), line.size(), file) != nullptr;)
-            found = std::sscanf(line.data(), "inotify wd:%x", &number) == 1 &&
-                    number == static_cast<unsigned>(wd);
-        std::fclose(file);
-        return found;
-    }
-
-    std::ptrdiff_t read(std::span<std::byte> buffer) override {
-        const ssize_t size = ::read(inotify_.get(), buffer.data(), buffer.size());
-        return size < 0 ? -errno : size;
-    }
-
-    int wait(std::chrono::milliseconds timeout) override {
-        known_device_ = 0;  // its number may be another file system's by then
-        std::array<epoll_event, 2> events;
-        const auto limit =
-            timeout.count() < 0 ? -1 : std::min<std::int64_t>(timeout.count(), INT_MAX);
-        const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                       static_cast<int>(limit));
-        const int result = result_of(count);
-        for (int i = 0; i < count; ++i)
-            if (events[static_cast<std::size_t>(i)].data.fd == wake_.get())
-                clear_wake();
-        return result;
-    }
-
-    void wake() noexcept override {
-        const int saved = errno;  // a signal handler must not disturb the interrupted call's errno
-        const std::uint64_t one = 1;
-        [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
-        errno = saved;
-    }
-
-    void clear_wake() noexcept override {
-        std::uint64_t count;
-        [[maybe_unused]] const ssize_t size = ::read(wake_.get(), &count, sizeof count);
-    }
-
-    [[nodiscard]] int descriptor() const noexcept override { return epoll_.get(); }
 
     int open_directory(int parent, const std::string& path, bool follow_symlink) override {
         const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (follow_symlink ? 0 : O_NOFOLLOW);
@@ -186,25 +129,22 @@ public:
     void close_directory(int directory) noexcept override { ::close(directory); }
 
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
+        const int error = list_first(directory, entries);
+        return error < 0 ? error : list_rest(directory, entries);
+    }
+
+    int list_first(int directory, std::vector<DirectoryEntry>& entries) override {
         entries.clear();
-        if (::lseek(directory, 0, SEEK_SET) < 0)
-            return -errno;
-        for (;;) {
-            const long size =
-                ::syscall(SYS_getdents64, directory, listing_.data(), listing_.size());
-            if (size < 0)
-                return -errno;
-            if (size == 0)
-                return 0;
-            for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
-                DirentHeader header;
-                std::memcpy(&header, listing_.data() + at, dirent_name);
-                const char* name = listing_.data() + at + dirent_name;
-                if (std::strcmp(name, ".") != 0 && std::strcmp(name, "..") != 0)
-                    entries.push_back({name, type_of_dirent(header.type)});
-                at += header.length;
-            }
-        }
+        return ::lseek(directory, 0, SEEK_SET) < 0 ? -errno
+                                                   : std::min(append(directory, entries), 0);
+    }
+
+    int list_rest(int directory, std::vector<DirectoryEntry>& entries) override {
+        int result;
+        do
+            result = append(directory, entries);
+        while (result > 0);
+        return result;
     }
 
     // Even when nothing fits into the buffer the directory's lock is taken first. At the end there
@@ -227,22 +167,28 @@ public:
         return 0;
     }
 
-    int resolve(const std::string& path, std::string& result) override {
-        char* const resolved = ::realpath(path.c_str(), nullptr);
-        if (resolved == nullptr)
-            return -errno;
-        const std::unique_ptr<char, Free> owner(resolved);
-        result = resolved;
-        return 0;
-    }
+protected:
+    // The number of a device may be another file system's after a while.
+    void forget_device() noexcept { known_device_ = 0; }
 
-    long limit(const std::string& name) override { return read_limit(name); }
+    int inotify_ = -1;
 
 private:
-    int checked(int result, const char* call) {
-        if (result < 0)
-            throw_error(this, errno, call);
-        return result;
+    // Appends what one getdents64(2) finds: 0 at the end.
+    int append(int directory, std::vector<DirectoryEntry>& entries) {
+        const auto size = static_cast<int>(
+            ::syscall(SYS_getdents64, directory, listing_.data(), listing_.size()));
+        if (size < 0)
+            return -errno;
+        for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
+            DirentHeader header;
+            std::memcpy(&header, listing_.data() + at, dirent_name);
+            const char* name = listing_.data() + at + dirent_name;
+            if (std::strcmp(name, ".") != 0 && std::strcmp(name, "..") != 0)
+                entries.push_back({name, type_of_dirent(header.type)});
+            at += header.length;
+        }
+        return size;
     }
 
     // On these file systems the link count of a directory is 2 plus its subdirectories. Others
@@ -263,12 +209,119 @@ private:
         return known_counts_;
     }
 
-    Descriptor inotify_;
-    Descriptor wake_;
-    Descriptor epoll_;
     dev_t known_device_ = 0;
     bool known_counts_ = false;
     std::array<char, 32768> listing_;
+};
+
+// The calls of a thread that the library has made, which is the one that constructs them. Names
+// relative to a working directory spare the kernel the walk down from "/"; where the system refuses
+// the thread one of its own, paths do.
+class LinuxWorker final : public LinuxDirectories<DirectoryCalls> {
+public:
+    explicit LinuxWorker(int inotify) noexcept : has_own_directory_(::unshare(CLONE_FS) == 0) {
+        inotify_ = inotify;
+    }
+
+    bool enter(int directory) override { return has_own_directory_ && ::fchdir(directory) == 0; }
+
+private:
+    const bool has_own_directory_;
+};
+
+class LinuxKernel final : public LinuxDirectories<Kernel> {
+public:
+    LinuxKernel()
+        : instance_(checked(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "inotify_init1")),
+          wake_(checked(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd")),
+          epoll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")) {
+        inotify_ = instance_.get();
+        for (int fd : {instance_.get(), wake_.get()}) {
+            epoll_event event{};
+            event.events = EPOLLIN;
+            event.data.fd = fd;
+            checked(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+        }
+    }
+
+    int remove_watch(int wd) override { return result_of(::inotify_rm_watch(inotify_, wd)); }
+
+    [[nodiscard]] bool is_watched(int wd) override {
+        std::FILE* file =
+            std::fopen(("/proc/self/fdinfo/" + std::to_string(inotify_)).c_str(), "re");
+        if (file == nullptr)
+            return true;
+        std::array<char, 512> line;
+        bool found = false;
+        for (unsigned number = 0; !found && std::fgets(line.data(), line.size(), file) != nullptr;)
+            found = std::sscanf(line.data(), "inotify wd:%x", &number) == 1 &&
+                    number == static_cast<unsigned>(wd);
+        std::fclose(file);
+        return found;
+    }
+
+    std::ptrdiff_t read(std::span<std::byte> buffer) override {
+        const ssize_t size = ::read(instance_.get(), buffer.data(), buffer.size());
+        return size < 0 ? -errno : size;
+    }
+
+    int wait(std::chrono::milliseconds timeout) override {
+        forget_device();
+        std::array<epoll_event, 2> events;
+        const auto limit =
+            timeout.count() < 0 ? -1 : std::min<std::int64_t>(timeout.count(), INT_MAX);
+        const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                       static_cast<int>(limit));
+        const int result = result_of(count);
+        for (int i = 0; i < count; ++i)
+            if (events[static_cast<std::size_t>(i)].data.fd == wake_.get())
+                clear_wake();
+        return result;
+    }
+
+    void wake() noexcept override {
+        const int saved = errno;  // a signal handler must not disturb the interrupted call's errno
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof one);
+        errno = saved;
+    }
+
+    void clear_wake() noexcept override {
+        std::uint64_t count;
+        [[maybe_unused]] const ssize_t size = ::read(wake_.get(), &count, sizeof count);
+    }
+
+    [[nodiscard]] int descriptor() const noexcept override { return epoll_.get(); }
+
+    int resolve(const std::string& path, std::string& result) override {
+        char* const resolved = ::realpath(path.c_str(), nullptr);
+        if (resolved == nullptr)
+            return -errno;
+        const std::unique_ptr<char, Free> owner(resolved);
+        result = resolved;
+        return 0;
+    }
+
+    std::unique_ptr<Workers> make_workers(unsigned others) override {
+        auto pool = std::make_unique<ScanPool>(
+            *this, others, [inotify = inotify_] { return std::make_unique<LinuxWorker>(inotify); });
+        if (pool->size() == 0)
+            return nullptr;
+        return pool;
+    }
+
+    long limit(const std::string& name) override { return read_limit(name); }
+
+private:
+    int checked(int result, const char* call) {
+        if (result < 0)
+            throw_error(this, errno, call);
+        return result;
+    }
+
+    Descriptor instance_;
+    Descriptor wake_;
+    Descriptor epoll_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <map>
 #include <ranges>
 #include <utility>
@@ -38,13 +39,27 @@ void Reconciler::apply(Task task, Sight sight) {
         apply_listing(node, sight.listing, task, window);
         task.kind = Task::Kind::look_up;
     }
-    if (!sight.left.empty()) {
-        task.names = std::move(sight.left);
-        agenda_.add_next(task);
+    add_rest(task, std::move(sight.left));
+    if (!sight.left_to_fd.empty()) {
+        Task by_fd = task;
+        by_fd.by_fd = true;
+        add_rest(by_fd, std::move(sight.left_to_fd));
     }
     for (Lookup& lookup : sight.lookups)
         if (picture_.model().alive(task.directory))
             apply_lookup(task, lookup, window);
+}
+
+// Looks at the names that are left, in tasks of which one can be carried out at a time.
+void Reconciler::add_rest(Task task, std::vector<std::string> names) {
+    while (!names.empty()) {
+        const auto rest =
+            static_cast<std::ptrdiff_t>((names.size() - 1) % ProbeBatch::most_names + 1);
+        task.names.assign(std::make_move_iterator(names.end() - rest),
+                          std::make_move_iterator(names.end()));
+        names.erase(names.end() - rest, names.end());
+        agenda_.add_next(task);
+    }
 }
 
 void Reconciler::apply_lookup(const Task& task, Lookup& lookup, Window window) {

@@ -7,18 +7,24 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 namespace inotify::detail {
 namespace {
 
-// Bytes of records that a first scan handles at most, where directories are renamed without end.
-constexpr Position most_scanned = 1024 * 1024;
+// Records that a first scan handles at most, where directories are renamed without end. Those of
+// its own reading, which grow with the tree, are not among them: they are erased.
+constexpr std::size_t most_handled = 32'768;
 
 // Events that wait for the client while there is something to look at.
 constexpr std::size_t most_ahead = 4096;
+
+// Directories that are looked at together.
+constexpr std::size_t most_tasks = 128;
 
 // Has the next event written where the client reads it, as long as it lives.
 class DirectEvent {
@@ -45,6 +51,36 @@ private:
 }
 
 }  // namespace
+
+/// The threads of one first scan. They are started when they help, and end with it.
+class TreeSource::ScanThreads {
+public:
+    ScanThreads(Kernel& kernel, unsigned asked_for, std::size_t watched)
+        : kernel_(kernel), asked_for_(asked_for), watched_before_(watched) {}
+
+    /// Null: there are none. `watched` directories are by now.
+    Workers* workers(std::size_t watched) {
+        if (!was_started_ && (asked_for_ != 0 || watched >= watched_before_ + many)) {
+            was_started_ = true;
+            const unsigned count =
+                asked_for_ != 0 ? asked_for_
+                                : std::min(most_helpful, std::thread::hardware_concurrency());
+            if (count > 1)
+                workers_ = kernel_.make_workers(count - 1);
+        }
+        return workers_.get();
+    }
+
+private:
+    static constexpr std::size_t many = 2000;  // directories; fewer take less than a thread's start
+    static constexpr unsigned most_helpful = 4;
+
+    Kernel& kernel_;
+    const unsigned asked_for_;
+    const std::size_t watched_before_;
+    bool was_started_ = false;
+    std::unique_ptr<Workers> workers_;
+};
 
 TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
@@ -83,12 +119,12 @@ bool TreeSource::next(Event& event) {
 }
 
 // Handles a record or, where there is none, looks at something; false when there is nothing to do.
-bool TreeSource::advance() {
+bool TreeSource::advance(ScanThreads* threads) {
     if (const Record* const record = queue_.front()) {
         follower_.handle(*record);
         if (follower_.keeps_many())
             reconciler_.drop_detached();
-    } else if (!look()) {
+    } else if (!look(threads)) {
         return false;
     }
     release();
@@ -96,7 +132,7 @@ bool TreeSource::advance() {
 }
 
 // All records have been handled: only now is the disk looked at.
-bool TreeSource::look() {
+bool TreeSource::look(ScanThreads* threads) {
     recheck_places();
     if ((has_work() || renames_.is_full()) && !renames_.await_arrivals())
         return true;
@@ -114,10 +150,74 @@ bool TreeSource::look() {
         agenda_.postpone(std::move(*task));
         return true;
     }
+    if (disk_.is_batched(*task)) {
+        look_at_batches(std::move(*task), threads);
+        return true;
+    }
     Sight sight = disk_.see(*task);
     reconciler_.apply(std::move(*task), std::move(sight));
     follower_.handle_kept();
     return true;
+}
+
+// One window of records serves a whole batch. A batch is applied while the next one is looked at:
+// the records of that look come behind what is applied. But if anything has changed meanwhile, it
+// is applied first: it may free watches, which a thread that comes upon the same directories must
+// not have got before.
+void TreeSource::look_at_batches(Task first, ScanThreads* threads) {
+    std::vector<Task> tasks;
+    tasks.push_back(std::move(first));
+    fill(tasks);
+    std::vector<Task> seen;
+    std::vector<Sight> sights;
+    const auto apply = [&] {
+        apply_batch(std::exchange(seen, {}), std::exchange(sights, {}));
+        release();
+    };
+    Workers* workers = nullptr;
+    do {
+        if (threads != nullptr)
+            workers = threads->workers(picture_.model().watched_count());
+        std::vector<Sight> next = disk_.see_all(tasks, workers, apply);
+        // What there was no room for comes first.
+        for (std::size_t i = tasks.size(); i-- > 0;)
+            if (!next[i].is_done)
+                agenda_.add_next(std::move(tasks[i]));
+        seen = std::exchange(tasks, {});
+        sights = std::move(next);
+        if (workers != nullptr && std::ranges::all_of(sights, &Sight::is_plain) &&
+            queue_.front() == nullptr)
+            fill(tasks);
+    } while (!tasks.empty());
+    apply();
+    follower_.handle_kept();
+}
+
+// Takes what can be looked at together with `tasks`.
+void TreeSource::fill(std::vector<Task>& tasks) {
+    while (tasks.size() < most_tasks) {
+        std::optional<Task> next = agenda_.take_if([&](const Task& task) {
+            return disk_.is_batched(task) && !picture_.is_detached(task.directory.id);
+        });
+        if (!next)
+            return;
+        tasks.push_back(std::move(*next));
+    }
+}
+
+// What is applied first may change what the others are about: each is applied to its directory as
+// the picture has it by then.
+void TreeSource::apply_batch(std::vector<Task> tasks, std::vector<Sight> sights) {
+    const TreeModel& model = picture_.model();
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        const NodeRef directory = tasks[i].directory;
+        if (!sights[i].is_done || !model.alive(directory) || !is_watched(model[directory.id].state))
+            continue;
+        if (picture_.is_detached(directory.id))
+            agenda_.postpone(std::move(tasks[i]));
+        else
+            reconciler_.apply(std::move(tasks[i]), std::move(sights[i]));
+    }
 }
 
 // True when there is something to look at, now or in the next round.
@@ -190,8 +290,12 @@ void TreeSource::add_tree(const std::string& path) {
 
 // Looks at all that there is; the events of records that are handled meanwhile come later.
 void TreeSource::scan() {
-    const Position limit = queue_.position() + most_scanned;
-    while (has_work() && queue_.position() < limit && advance()) {
+    std::size_t handled = 0;
+    ScanThreads threads(kernel_, options_.scan_threads, picture_.model().watched_count());
+    while (has_work() && handled < most_handled) {
+        handled += queue_.front() != nullptr ? 1 : 0;
+        if (!advance(&threads))
+            break;
     }
     agenda_.report_all();  // better reported twice than not at all
 }

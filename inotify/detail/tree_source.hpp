@@ -42,8 +42,13 @@ public:
     [[nodiscard]] std::string check() const { return picture_.check(); }
 
 private:
-    bool advance();
-    bool look();
+    class ScanThreads;
+
+    bool advance(ScanThreads* threads = nullptr);
+    bool look(ScanThreads* threads);
+    void look_at_batches(Task first, ScanThreads* threads);
+    void fill(std::vector<Task>& tasks);
+    void apply_batch(std::vector<Task> tasks, std::vector<Sight> sights);
     void scan();
     void release();
     void recheck_places();
