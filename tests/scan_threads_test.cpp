@@ -6,11 +6,19 @@
 
 #include <doctest/doctest.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cerrno>
 #include <csignal>
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -20,6 +28,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -90,7 +99,50 @@ Seen watch_threads(inotify::TreeOptions options, const std::string& root, std::s
     return seen;
 }
 
+// From now on the process gets this error from these calls. False: the system has no seccomp(2).
+bool refuse(const std::vector<std::uint32_t>& calls, std::uint32_t error) {
+    std::vector<sock_filter> filter{{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)}};
+    for (const std::uint32_t call : calls) {
+        filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call});
+        filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | error});
+    }
+    filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
+    const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+enum class Scan : int { complete, incomplete, not_refused };
+
+// Scans on several threads in a process that is refused these calls.
+Scan scan_without(const std::vector<std::uint32_t>& calls, std::uint32_t error) {
+    const test::TempDir directory;
+    make_directories(directory.str(), 50, 50);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (!refuse(calls, error))
+            ::_exit(static_cast<int>(Scan::not_refused));
+        const inotify::InotifyTree tree(directory.str(), {.scan_threads = 3});
+        const bool complete = tree.coverage().watched == 1 + 50 + 50 * 50;
+        ::_exit(static_cast<int>(complete ? Scan::complete : Scan::incomplete));
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    return static_cast<Scan>(WEXITSTATUS(status));
+}
+
 }  // namespace
+
+TEST_CASE("a scan goes on where threads or working directories of their own are refused") {
+    const Scan without_unshare = scan_without({SYS_unshare}, EPERM);
+    if (without_unshare == Scan::not_refused) {
+        MESSAGE("skipped: there is no seccomp(2) here");
+        return;
+    }
+    CHECK(without_unshare == Scan::complete);
+    CHECK(scan_without({SYS_clone, SYS_clone3}, EAGAIN) == Scan::complete);
+}
 
 TEST_SUITE("threads") {
     TEST_CASE("a small tree starts no thread, a large one as many as are asked for") {
