@@ -58,9 +58,10 @@ struct TreeOptions {
     bool track_files = false;
     /// How many threads carry out the system calls of a first scan, the one that calls the
     /// constructor or add_tree() among them. 0: as many as help, at most four and no more than the
-    /// machine has, once 2,000 directories have been found; 1: no other. The others have every
-    /// signal blocked and have ended when the call returns, and `exclude` is not called by them.
-    /// Where they cannot be made it goes on without. `report_existing`, `track_files`,
+    /// machine has, once 2,000 directories have been found; 1: no other. More than 64 are 64. The
+    /// others have every signal blocked but for those of their own faults, a working directory of
+    /// their own (unshare(2)), have ended when the call returns, and do not call `exclude`. Where
+    /// they cannot be made it goes on without. `report_existing`, `track_files`,
     /// `follow_symlinks` and `one_file_system` are scans on one thread.
     unsigned scan_threads = 0;
 };

@@ -124,7 +124,7 @@ TEST_CASE("names are looked up next, as the task asks that they are of") {
     REQUIRE(task);
     CHECK(it.line(*task) == "look up /r/a x y, recursive");
     CHECK(task->report == Report::existing);
-    CHECK(task->by_fd);
+    CHECK(!task->by_fd);
     CHECK(it.take_all() == Lines{"list /r/c"});
 }
 

@@ -9,11 +9,13 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 
 #include <algorithm>
@@ -21,7 +23,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -99,12 +103,12 @@ Seen watch_threads(inotify::TreeOptions options, const std::string& root, std::s
     return seen;
 }
 
-// From now on the process gets this error from these calls. False: the system has no seccomp(2).
-bool refuse(const std::vector<std::uint32_t>& calls, std::uint32_t error) {
+// From now on these calls end so (SECCOMP_RET_...). False: the system has no seccomp(2).
+bool refuse(const std::vector<std::uint32_t>& calls, std::uint32_t end) {
     std::vector<sock_filter> filter{{BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)}};
     for (const std::uint32_t call : calls) {
         filter.push_back({BPF_JMP | BPF_JEQ | BPF_K, 0, 1, call});
-        filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | error});
+        filter.push_back({BPF_RET | BPF_K, 0, 0, end});
     }
     filter.push_back({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW});
     const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
@@ -112,17 +116,18 @@ bool refuse(const std::vector<std::uint32_t>& calls, std::uint32_t error) {
            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-enum class Scan : int { complete, incomplete, not_refused };
+enum class Scan : int { complete, incomplete, not_limited };
 
-// Scans on several threads in a process that is refused these calls.
-Scan scan_without(const std::vector<std::uint32_t>& calls, std::uint32_t error) {
+// Scans on several threads in a process that is limited first.
+Scan scan_limited(const std::function<bool()>& limit) {
     const test::TempDir directory;
     make_directories(directory.str(), 50, 50);
     const pid_t child = ::fork();
     if (child == 0) {
-        if (!refuse(calls, error))
-            ::_exit(static_cast<int>(Scan::not_refused));
-        const inotify::InotifyTree tree(directory.str(), {.scan_threads = 3});
+        inotify::InotifyTree tree(std::span<const fs::path>{}, {.scan_threads = 4});
+        if (!limit())
+            ::_exit(static_cast<int>(Scan::not_limited));
+        tree.add_tree(directory.str());
         const bool complete = tree.coverage().watched == 1 + 50 + 50 * 50;
         ::_exit(static_cast<int>(complete ? Scan::complete : Scan::incomplete));
     }
@@ -132,16 +137,40 @@ Scan scan_without(const std::vector<std::uint32_t>& calls, std::uint32_t error) 
     return static_cast<Scan>(WEXITSTATUS(status));
 }
 
+// One more file can be opened.
+bool leave_one_descriptor() {
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit limit{static_cast<rlim_t>(next) + 1, static_cast<rlim_t>(next) + 1};
+    return next >= 0 && ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
+// As a sandbox does that answers calls itself.
+void answer_by_signal(int, siginfo_t*, void*) {}
+bool refuse_by_signal() {
+    struct sigaction action{};
+    action.sa_sigaction = answer_by_signal;
+    action.sa_flags = SA_SIGINFO;
+    return ::sigaction(SIGSYS, &action, nullptr) == 0 && refuse({SYS_unshare}, SECCOMP_RET_TRAP);
+}
+
 }  // namespace
 
 TEST_CASE("a scan goes on where threads or working directories of their own are refused") {
-    const Scan without_unshare = scan_without({SYS_unshare}, EPERM);
-    if (without_unshare == Scan::not_refused) {
+    const auto refusing = [](const std::vector<std::uint32_t>& calls, std::uint32_t error) {
+        return [=] { return refuse(calls, SECCOMP_RET_ERRNO | error); };
+    };
+    if (scan_limited(refusing({SYS_unshare}, EPERM)) == Scan::not_limited) {
         MESSAGE("skipped: there is no seccomp(2) here");
         return;
     }
-    CHECK(without_unshare == Scan::complete);
-    CHECK(scan_without({SYS_clone, SYS_clone3}, EAGAIN) == Scan::complete);
+    CHECK(scan_limited(refusing({SYS_unshare}, EPERM)) == Scan::complete);
+    CHECK(scan_limited(refusing({SYS_clone, SYS_clone3}, EAGAIN)) == Scan::complete);
+    CHECK(scan_limited(refuse_by_signal) == Scan::complete);
+}
+
+TEST_CASE("threads that lack descriptors leave the scan to the caller's") {
+    CHECK(scan_limited(leave_one_descriptor) == Scan::complete);
 }
 
 TEST_SUITE("threads") {
@@ -155,6 +184,7 @@ TEST_SUITE("threads") {
         const Seen three = watch_threads({.scan_threads = 3}, directory.str(), directories);
         CHECK(three.most == 2);
         CHECK(three.block_signals);
+        CHECK(watch_threads({.scan_threads = UINT_MAX}, directory.str(), directories).most < 64);
         CHECK(watch_threads({}, directory.str(), directories).most <=
               std::min(4U, std::thread::hardware_concurrency()) - 1);
     }

@@ -448,7 +448,7 @@ public:
     explicit Worker(Instance& kernel) : kernel_(kernel) {}
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
-    ~Worker() override { leave(); }
+    ~Worker() override { Worker::leave(); }
 
     int add_watch(const std::string& path, std::uint32_t mask) override {
         if (const Handle* here = kernel_.find_handle(inside_); here != nullptr && path[0] != '/')
@@ -474,6 +474,11 @@ public:
         inside_ = entered;
         return true;
     }
+    void leave() noexcept override {
+        if (Handle* here = kernel_.find_handle(inside_); here != nullptr)
+            kernel_.world_.close_handle(*here);
+        inside_ = -1;
+    }
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
         return kernel_.list(directory, entries);
     }
@@ -489,11 +494,6 @@ public:
     }
 
 private:
-    void leave() {
-        if (Handle* here = kernel_.find_handle(inside_); here != nullptr)
-            kernel_.world_.close_handle(*here);
-    }
-
     Instance& kernel_;
     int inside_ = -1;
 };

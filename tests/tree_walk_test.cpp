@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <iterator>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -233,4 +234,126 @@ TEST_CASE("a first scan ends though directories are renamed all the time") {
     const test::Lines lines = test::lines(test::drain(tree), "/r");
     CHECK(std::ranges::count(lines, "CREATE|ISDIR z/s/new") == 1);
     CHECK(test::wrong_watches(world, tree, "/r") == "");
+}
+
+namespace {
+
+// 40 directories with 40 in each.
+void make_directories(sim::World& world) {
+    world.mkdir("/r");
+    world.mkdir("/r/side");
+    for (int i = 0; i < 40; ++i) {
+        const std::string directory = "/r/" + std::to_string(i);
+        world.mkdir(directory);
+        for (int j = 0; j < 40; ++j)
+            world.mkdir(directory + '/' + std::to_string(j));
+    }
+}
+
+constexpr std::size_t directories = 2 + 40 + 40 * 40;
+
+}  // namespace
+
+TEST_CASE("a change elsewhere does not make a first scan begin again") {
+    sim::World world;
+    make_directories(world);
+    std::size_t added = 0;
+    std::size_t removed = 0;
+    world.before_call = [&](std::string_view call) {
+        removed += call == "remove_watch" ? 1 : 0;
+        if (call == "add_watch" && ++added == 300) {
+            world.mkdir("/r/side/t");
+            world.rmdir("/r/side/t");
+        }
+        return 0;
+    };
+    KernelTree tree(world.make_kernel(), {});
+    tree.add_tree("/r");
+    CHECK(test::wrong_watches(world, tree, "/r") == "");
+    CHECK(removed == 0);
+    CHECK(added < directories + 200);  // its own, one for each that is listed, a few again
+}
+
+TEST_CASE("a rename makes a first scan repeat one directory and not all below it") {
+    sim::World world;
+    make_directories(world);
+    std::size_t added = 0;
+    std::size_t opened = 0;
+    world.before_call = [&](std::string_view call) {
+        opened += call == "open_directory" ? 1 : 0;
+        if (call == "add_watch" && ++added == 20) {
+            world.rename("/r", "/s");
+            world.rename("/s", "/r");
+        }
+        return 0;
+    };
+    KernelTree tree(world.make_kernel(), {});
+    tree.add_tree("/r");
+    CHECK(test::lines(test::drain(tree), "/r") == test::Lines{"MOVE_SELF ."});
+    CHECK(test::wrong_watches(world, tree, "/r") == "");
+    CHECK(opened < 200);  // the leaves need not be opened
+}
+
+TEST_CASE("the watches that a first scan gives back do not fill the queue") {
+    sim::World world;
+    make_directories(world);
+    world.max_queued_events = 600;
+    std::size_t added = 0;
+    world.before_call = [&](std::string_view call) {
+        if (call == "add_watch" && ++added == 1500)
+            world.rename("/r", "/s");
+        return 0;
+    };
+    KernelTree tree(world.make_kernel(), {});
+    tree.add_tree("/r");
+    world.before_call = nullptr;
+    for (const inotify::Event& event : test::drain(tree))
+        CHECK(!event.mask.intersects(inotify::IN::Q_OVERFLOW));
+}
+
+TEST_CASE("a thread of a first scan that has no memory leaves no watch behind") {
+    sim::World world;
+    make_directories(world);
+    world.mkdir("/q");
+    world.choose_worker = [](std::size_t running) { return running - 1; };
+    KernelTree tree(world.make_kernel(), {.scan_threads = 3});
+    tree.add_tree("/q");
+    std::size_t entered = 0;
+    world.before_call = [&](std::string_view call) {
+        return call == "enter" && ++entered == 5 ? throw std::bad_alloc() : 0;
+    };
+    CHECK_THROWS_AS(tree.add_tree("/r"), std::bad_alloc);
+    world.before_call = nullptr;
+    tree.remove_tree("/r");
+    test::drain(tree);
+    CHECK(test::wrong_watches(world, tree, "/q") == "");
+    CHECK(world.open_directories() == 0);
+}
+
+TEST_CASE("a thread of a first scan holds no directory that is removed") {
+    sim::World world;
+    world.mkdir("/r");
+    for (int i = 0; i < 700; ++i) {  // more than are looked up at once
+        world.mkdir("/r/" + std::to_string(i));
+        world.mkdir("/r/" + std::to_string(i) + "/x");
+    }
+    world.choose_worker = [](std::size_t running) { return running - 1; };
+    KernelTree tree(world.make_kernel(), {.scan_threads = 3});
+    std::size_t entered = 0;
+    world.before_call = [&](std::string_view call) {
+        if (call == "enter" && ++entered == 20) {
+            const auto all = world.tree("/r");
+            for (auto entry = all.rbegin(); entry != all.rend(); ++entry)
+                world.rmdir(entry->first);
+            world.rmdir("/r");
+        }
+        return 0;
+    };
+    tree.add_tree("/r");
+    CHECK(entered >= 20);
+    std::vector<inotify::Event> events = test::drain(tree);
+    std::erase_if(events, [](const inotify::Event& event) { return event.path != "/r"; });
+    std::erase_if(events, [](const inotify::Event& event) { return !event.filename.empty(); });
+    CHECK(test::lines(events, "/r") == test::Lines{"DELETE_SELF .", "IGNORED ."});
+    CHECK(tree.coverage().unwatched.empty());
 }

@@ -23,7 +23,6 @@ void Agenda::look_up(NodeId directory, std::vector<std::string> names, const Tas
     add_next({.directory = model_.ref(directory),
               .report = like.report,
               .recursive = like.recursive,
-              .by_fd = like.by_fd,
               .names = std::move(names)});
 }
 

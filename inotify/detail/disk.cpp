@@ -170,19 +170,20 @@ std::vector<Sight> Disk::see_all(const std::vector<Task>& tasks, Workers* worker
     // A relative path leads nowhere from a worker's own directory.
     if (!std::ranges::all_of(probes, [](const Probe& probe) { return probe.path[0] == '/'; }))
         workers = nullptr;
-    ProbeBatch batch(std::move(probes));
-    if (workers != nullptr && batch.probes().size() > 1) {
-        workers->run([&](DirectoryCalls& calls) { batch.work(calls); }, meanwhile);
-    } else {
-        meanwhile();
-        batch.work(kernel_);
+    ProbeBatch batch(std::move(probes), kernel_);
+    try {
+        if (workers != nullptr && batch.probes().size() > 1) {
+            workers->run([&](DirectoryCalls& calls) { batch.work(calls); }, meanwhile);
+        } else {
+            meanwhile();
+            batch.work(kernel_);
+        }
+    } catch (...) {
+        obtain_all(batch);
+        throw;
     }
+    obtain_all(batch);  // before the client's `exclude`, which may throw
 
-    for (const Probe& probe : batch.probes()) {  // first, for the client's `exclude` may throw
-        obtain(probe.own_wd);
-        for (const Probe::Entry& entry : probe.entries)
-            obtain(entry.wd);
-    }
     std::vector<Sight> sights;
     sights.reserve(tasks.size());
     for (std::size_t i = 0; i < tasks.size(); ++i)
@@ -191,19 +192,41 @@ std::vector<Sight> Disk::see_all(const std::vector<Task>& tasks, Workers* worker
     Position until;
     read_records(since, until);
     since = queue_.position();
-    const bool are_sure = !queue_.any_of(since, until, moves_directory);
+    std::vector<Record> moves;
+    queue_.any_of(since, until, [&](const Record& record) {
+        if (moves_directory(record))
+            moves.push_back(record);
+        return false;
+    });
     for (std::size_t i = 0; i < tasks.size(); ++i) {
+        const Probe& probe = batch.probes()[i];
         Sight& sight = sights[i];
-        sight.is_sure = sight.is_sure && are_sure;
+        if (!probe.is_inside && left_its_place(tasks[i].directory, moves))
+            sight.is_sure = false;
         // Most directories have no part in what has changed meanwhile.
-        const int wd = batch.probes()[i].wd;
         const bool has_changed =
-            sight.error != 0 ||
-            queue_.any_of(since, until, [&](const Record& record) { return record.wd == wd; });
+            sight.error != 0 || queue_.any_of(since, until, [&](const Record& record) {
+                return record.wd == probe.wd;
+            });
         sight.since = has_changed ? since : until;
         sight.until = until;
     }
     return sights;
+}
+
+// True when a directory on the path to this one did, so that the path may have led elsewhere.
+bool Disk::left_its_place(NodeRef directory, const std::vector<Record>& moves) const {
+    const TreeModel& model = picture_.model();
+    if (moves.empty() || !model.alive(directory))
+        return false;
+    std::string_view name;  // of what the path goes on with
+    for (NodeId node = directory.id; node != no_node; node = model[node].parent) {
+        for (const Record& record : moves)
+            if (record.wd == model[node].wd && (record.name.empty() || record.name == name))
+                return true;
+        name = model[node].name;
+    }
+    return false;
 }
 
 Probe Disk::make_probe(const Task& task) {
@@ -352,6 +375,14 @@ OpenDirectory Disk::open_in_place(NodeId node, std::string& path) {
 bool Disk::is_in_place(NodeId node) {
     std::string path;
     return !picture_.is_detached(node) && open_in_place(node, path).is_open();
+}
+
+void Disk::obtain_all(ProbeBatch& batch) {
+    for (const Probe& probe : batch.probes()) {
+        obtain(probe.own_wd);
+        for (const Probe::Entry& entry : probe.entries)
+            obtain(entry.wd);
+    }
 }
 
 // Keeps in mind that there is a watch of this descriptor, which is returned.

@@ -110,6 +110,8 @@ private:
     void look_up_name(int directory, const Task& task, const std::string& path, Lookup& lookup);
     bool still_leads(int directory, const std::string& path, const Lookup& lookup, int wd);
     void confirm_file(int directory, Lookup& lookup);
+    void obtain_all(ProbeBatch& batch);
+    [[nodiscard]] bool left_its_place(NodeRef directory, const std::vector<Record>& moves) const;
     Probe make_probe(const Task& task);
     Sight make_sight(Probe& probe, NodeRef directory);
     [[nodiscard]] bool is_other_device(int directory, int inside);

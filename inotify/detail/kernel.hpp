@@ -60,6 +60,10 @@ public:
         return false;
     }
 
+    /// chdir(2) to "/": a directory in which a thread remains cannot be unmounted, and its end is
+    /// not reported when it is removed.
+    virtual void leave() noexcept {}
+
     /// lseek(2) to the beginning, then getdents64(2): replaces `entries` by all but "." and "..".
     /// btrfs shows only what was there when the directory was opened or last rewound, so without
     /// the rewind an entry made between opening and watching would be in neither the listing nor

@@ -224,6 +224,10 @@ public:
     }
 
     bool enter(int directory) override { return has_own_directory_ && ::fchdir(directory) == 0; }
+    void leave() noexcept override {
+        if (has_own_directory_)
+            static_cast<void>(::chdir("/"));
+    }
 
 private:
     const bool has_own_directory_;

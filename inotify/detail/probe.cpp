@@ -54,18 +54,18 @@ void list(DirectoryCalls& calls, ListPart part, int directory, Probe& probe) {
 
 // Looks up the first names. They are relative where the thread can be in the directory, which is
 // exact; else paths lead to them, and the caller sees whether these may have led elsewhere.
-void look_up(DirectoryCalls& calls, int directory, bool is_inside, Probe& probe) {
+void look_up(DirectoryCalls& calls, int directory, Probe& probe) {
     const std::size_t count = std::min(probe.names.size(), ProbeBatch::most_names);
     probe.entries.reserve(count);
     std::string path;
     for (std::size_t i = 0; i < count; ++i) {
         const std::string& name = probe.names[i];
-        if (!is_inside) {
+        if (!probe.is_inside) {
             path = probe.path;
             append_name(path, name);
         }
         Probe::Entry& entry = probe.entries.emplace_back();
-        entry.wd = calls.add_watch(is_inside ? name : path, probe.entry_mask);
+        entry.wd = calls.add_watch(probe.is_inside ? name : path, probe.entry_mask);
         Stat stat;
         entry.is_seen = entry.wd >= 0 && calls.stat(directory, name, false, stat) == 0;
         entry.is_leaf = stat.leaf;
@@ -83,30 +83,33 @@ void see(DirectoryCalls& calls, Probe& probe) {
         list(calls, &DirectoryCalls::list_first, directory.get(), probe);
     if (probe.error != 0)
         return;
-    const bool is_inside = calls.enter(directory.get());
-    look_up(calls, directory.get(), is_inside, probe);
+    probe.is_inside = calls.enter(directory.get());
+    look_up(calls, directory.get(), probe);
     // What was seen is on the disk; with this the records that report it are queued, too.
     if (probe.lists)
         list(calls, &DirectoryCalls::list_rest, directory.get(), probe);
     else
         calls.await_changes(directory.get());
-    probe.own_wd = calls.add_watch(is_inside ? "." : probe.path, probe.own_mask);
+    probe.own_wd = calls.add_watch(probe.is_inside ? "." : probe.path, probe.own_mask);
 }
 
 }  // namespace
 
-ProbeBatch::ProbeBatch(std::vector<Probe> probes) : probes_(std::move(probes)) {}
+ProbeBatch::ProbeBatch(std::vector<Probe> probes, Kernel& clock)
+    : clock_(clock), end_(clock.now() + most_time), probes_(std::move(probes)) {}
 
 void ProbeBatch::work(DirectoryCalls& calls) {
     while (found_.load(std::memory_order_relaxed) < most_found) {
         const std::size_t i = next_.fetch_add(1, std::memory_order_relaxed);
-        if (i >= probes_.size())
-            return;
+        // The first is seen in any case, so that there is progress.
+        if (i >= probes_.size() || (i != 0 && clock_.now() >= end_))
+            break;
         Probe& probe = probes_[i];
         see(calls, probe);
         probe.is_done = true;
         found_.fetch_add(probe.listing.size() + probe.entries.size(), std::memory_order_relaxed);
     }
+    calls.leave();
 }
 
 int list_with_types(DirectoryCalls& calls, int directory, Listing& listing) {

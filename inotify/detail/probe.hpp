@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -40,27 +41,35 @@ struct Probe {
     bool looks_up_listed = false;  // the directories of the listing
     std::vector<std::string> names = {};
 
-    bool is_done = false;  // false: there was no room for it
+    bool is_done = false;    // false: there was no room, or no time, for it
+    bool is_inside = false;  // names were relative to the directory, so no path led elsewhere
     int error = 0;
     int own_wd = -1;  // what the path led to in the end
     Listing listing = {};
     std::vector<Entry> entries = {};  // of the first names
 };
 
-/// Makes the calls of one probe after the other, until there are no more or they have found as much
-/// as there is room for. Called by several threads at once, they share the probes.
+/// Makes the calls of one probe after the other, until there are no more, or they have found as
+/// much as there is room for, or taken as long as records may wait. Called by several threads at
+/// once, they share the probes.
 class ProbeBatch {
 public:
-    explicit ProbeBatch(std::vector<Probe> probes);
+    /// `clock` is asked for the time on each of the threads.
+    ProbeBatch(std::vector<Probe> probes, Kernel& clock);
 
     void work(DirectoryCalls& calls);
     std::vector<Probe>& probes() noexcept { return probes_; }
 
     /// Names that are looked up by one probe, and entries that are found by all.
     static constexpr std::size_t most_names = 512;
-    static constexpr std::size_t most_found = 16384;
+    static constexpr std::size_t most_found = 4096;
 
 private:
+    // On a disk whose caches are cold the calls of a batch can take seconds.
+    static constexpr std::chrono::milliseconds most_time{20};
+
+    Kernel& clock_;
+    const std::chrono::steady_clock::time_point end_;
     std::vector<Probe> probes_;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<std::size_t> found_ = 0;

@@ -10,12 +10,15 @@
 namespace inotify::detail {
 namespace {
 
-// Blocks every signal, so that the threads that are made meanwhile take none from the program.
+// Blocks every signal, so that the threads that are made meanwhile take none from the program; but
+// for those that a thread's own fault or its own system call raises: blocked, they would kill.
 class SignalsBlocked {
 public:
     SignalsBlocked() noexcept {
         sigset_t all;
         ::sigfillset(&all);
+        for (const int own : {SIGSYS, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP})
+            ::sigdelset(&all, own);
         ::pthread_sigmask(SIG_BLOCK, &all, &before_);
     }
     ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
@@ -30,7 +33,6 @@ private:
 
 ScanPool::ScanPool(DirectoryCalls& own, unsigned others, MakeCalls make_calls)
     : own_(own), make_calls_(std::move(make_calls)) {
-    threads_.reserve(others);
     start(others);
 }
 

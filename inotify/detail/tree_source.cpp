@@ -16,9 +16,8 @@
 namespace inotify::detail {
 namespace {
 
-// Records that a first scan handles at most, where directories are renamed without end. Those of
-// its own reading, which grow with the tree, are not among them: they are erased.
-constexpr std::size_t most_handled = 32'768;
+// Events at which a first scan returns, where directories are renamed without end.
+constexpr std::size_t most_scanned = 262'144;
 
 // Events that wait for the client while there is something to look at.
 constexpr std::size_t most_ahead = 4096;
@@ -45,6 +44,8 @@ private:
     Event* event_;
 };
 
+bool is_shortage(const Sight& sight) { return RetryQueue::is_shortage(sight.error); }
+
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
                            ": an InotifyTree manages its watches; use add_tree, remove_tree");
@@ -63,7 +64,7 @@ public:
         if (!was_started_ && (asked_for_ != 0 || watched >= watched_before_ + many)) {
             was_started_ = true;
             const unsigned count =
-                asked_for_ != 0 ? asked_for_
+                asked_for_ != 0 ? std::min(asked_for_, most)
                                 : std::min(most_helpful, std::thread::hardware_concurrency());
             if (count > 1)
                 workers_ = kernel_.make_workers(count - 1);
@@ -71,9 +72,12 @@ public:
         return workers_.get();
     }
 
+    void stop() { workers_ = nullptr; }
+
 private:
     static constexpr std::size_t many = 2000;  // directories; fewer take less than a thread's start
     static constexpr unsigned most_helpful = 4;
+    static constexpr unsigned most = 64;
 
     Kernel& kernel_;
     const unsigned asked_for_;
@@ -176,13 +180,20 @@ void TreeSource::look_at_batches(Task first, ScanThreads* threads) {
     };
     Workers* workers = nullptr;
     do {
-        if (threads != nullptr)
+        if (threads != nullptr && tasks.size() > 1)
             workers = threads->workers(picture_.model().watched_count());
         std::vector<Sight> next = disk_.see_all(tasks, workers, apply);
-        // What there was no room for comes first.
-        for (std::size_t i = tasks.size(); i-- > 0;)
+        const bool is_short = workers != nullptr && std::ranges::any_of(next, &is_shortage);
+        if (is_short) {  // of descriptors, say: one thread needs fewer
+            threads->stop();
+            workers = nullptr;
+        }
+        // What was not done comes first.
+        for (std::size_t i = tasks.size(); i-- > 0;) {
+            next[i].is_done &= !(is_short && is_shortage(next[i]));
             if (!next[i].is_done)
                 agenda_.add_next(std::move(tasks[i]));
+        }
         seen = std::exchange(tasks, {});
         sights = std::move(next);
         if (workers != nullptr && std::ranges::all_of(sights, &Sight::is_plain) &&
@@ -229,9 +240,13 @@ Agenda::Time TreeSource::now() { return agenda_.has_failures() ? kernel_.now() :
 // Gives back the watches that no directory of the picture has, and forgets what it has forgotten.
 void TreeSource::release() {
     const TreeModel& model = picture_.model();
+    std::size_t removed = 0;
     const auto remove_unused = [&](int wd) {
-        if (model.watched_by(wd) == no_node)
-            kernel_.remove_watch(wd);
+        if (model.watched_by(wd) != no_node)
+            return;
+        kernel_.remove_watch(wd);
+        if (++removed % 256 == 0)  // each leaves a record, and the queue is not to overflow
+            queue_.end();
     };
     std::ranges::for_each(disk_.take_obtained(), remove_unused);
     for (const NodeRef node : picture_.take_forgotten())
@@ -290,12 +305,9 @@ void TreeSource::add_tree(const std::string& path) {
 
 // Looks at all that there is; the events of records that are handled meanwhile come later.
 void TreeSource::scan() {
-    std::size_t handled = 0;
     ScanThreads threads(kernel_, options_.scan_threads, picture_.model().watched_count());
-    while (has_work() && handled < most_handled) {
-        handled += queue_.front() != nullptr ? 1 : 0;
-        if (!advance(&threads))
-            break;
+    const std::size_t limit = picture_.pending() + most_scanned;
+    while (has_work() && picture_.pending() < limit && advance(&threads)) {
     }
     agenda_.report_all();  // better reported twice than not at all
 }
