@@ -130,6 +130,8 @@ public:
     /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
     int add_watch(const std::filesystem::path&, Mask = {}) = delete;
     /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
+    void follow(const std::filesystem::path&, Mask = {}) = delete;
+    /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
     void remove_watch(const std::filesystem::path&) = delete;
     /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
     void remove_watch(int) = delete;

@@ -38,6 +38,12 @@ public:
     int open_directory(int parent, const std::string& path, bool follow_symlink) override {
         return inner_->open_directory(parent, path, follow_symlink);
     }
+    int open_path(int parent, const std::string& path) override {
+        return inner_->open_path(parent, path);
+    }
+    int read_link(int link, std::string& target) override {
+        return inner_->read_link(link, target);
+    }
     void close_directory(int directory) noexcept override { inner_->close_directory(directory); }
     int list(int directory, std::vector<inotify::detail::DirectoryEntry>& entries) override {
         return inner_->list(directory, entries);

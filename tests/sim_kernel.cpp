@@ -138,10 +138,40 @@ public:
         return directory;
     }
 
+    int open_path(int parent, const std::string& path) override {
+        if (const int fault = begin("open_path"); fault < 0)
+            return fault;
+        Place start;
+        start.inode = root_inode;
+        if (parent != no_directory && (path.empty() || path[0] != '/')) {
+            const Handle* handle = find_handle(parent);
+            if (handle == nullptr)
+                return -EBADF;
+            start = world_.place_of(*handle);
+        }
+        Place place;
+        if (const int error = world_.walk(start, path, Last::keep, place); error < 0)
+            return error;
+        return place.inode == 0 ? -ENOENT : world_.open_handle(place, true);
+    }
+
+    int read_link(int link, std::string& target) override {
+        if (const int fault = begin("read_link"); fault < 0)
+            return fault;
+        const Handle* handle = find_handle(link);
+        if (handle == nullptr)
+            return -EBADF;
+        if (world_.inodes_[handle->inode].type != FileType::symlink)
+            return -ENOENT;  // as readlinkat(2) has it for an empty path
+        target = world_.inodes_[handle->inode].target;
+        return 0;
+    }
+
     void close_directory(int directory) noexcept override {
         begin("close_directory");
         if (Handle* handle = find_handle(directory); handle != nullptr) {
-            world_.send_use(world_.place_of(*handle), IN_CLOSE_NOWRITE);
+            if (!handle->path)
+                world_.send_use(world_.place_of(*handle), IN_CLOSE_NOWRITE);
             world_.close_handle(*handle);
         }
     }
@@ -206,6 +236,7 @@ public:
         const Inode& inode = world_.inodes_[id];
         result.type = inode.type;
         result.device = inode.device;
+        result.inode = id;
         result.leaf = inode.type == FileType::directory && inode.links == 2 &&
                       world_.counts_subdirectories &&
                       inode.device == world_.inodes_[start.inode].device;
@@ -989,9 +1020,10 @@ void World::send_use(const Place& place, std::uint32_t mask) {
 // After the last name went: the end of the inode, unless something holds it.
 void World::send_deleted(Id id) {
     Inode& inode = inodes_[id];
-    if (inode.type != FileType::directory && inode.links > 0)
-        return;
-    if (inode.type == FileType::directory) {
+    if (inode.type != FileType::directory) {
+        if (inode.links > 0 || inode.pins > 0)
+            return;
+    } else {
         inode.links = 0;
         if (inode.pins > 0) {
             ++inodes_[inode.parent].pins;  // a dentry holds its parent's
@@ -1033,13 +1065,18 @@ void World::finish_operation() {
 }
 
 void World::unpin(Id id) {
+    if (inodes_[id].type != FileType::directory) {
+        if (--inodes_[id].pins == 0 && inodes_[id].links == 0)
+            send_deleted(id);
+        return;
+    }
     while (id != 0 && --inodes_[id].pins == 0 && inodes_[id].removed) {
         send_deleted(id);
         id = inodes_[id].parent;
     }
 }
 
-int World::open_handle(const Place& place) {
+int World::open_handle(const Place& place, bool path) {
     ++inodes_[place.inode].pins;
     ++mounts_[place.mount].handles;
     auto& handles = attached_.handles;
@@ -1047,7 +1084,7 @@ int World::open_handle(const Place& place) {
                              [](const Handle& handle) { return handle.inode == 0; });
     if (free == handles.end())
         free = handles.insert(free, Handle{});
-    *free = {place.mount, place.inode, inodes_[place.inode].last_entry};
+    *free = {place.mount, place.inode, path, inodes_[place.inode].last_entry};
     return first_handle + static_cast<int>(free - handles.begin());
 }
 

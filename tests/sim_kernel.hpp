@@ -90,7 +90,7 @@ public:
     [[nodiscard]] bool watched(std::string_view path) const;
     /// The records in its queue.
     [[nodiscard]] std::size_t queued_records() const;
-    /// The directories that open_directory() opened and close_directory() did not close.
+    /// What open_directory() and open_path() opened and close_directory() did not close.
     [[nodiscard]] std::size_t open_directories() const;
 
     /// Called first in every Kernel call that is a system call, with its name; it may change the
@@ -153,6 +153,7 @@ private:
     struct Handle {
         std::size_t mount = 0;
         Id inode = 0;                  // 0: closed
+        bool path = false;             // O_PATH: no use of what is open
         std::uint32_t last_entry = 0;  // the directory's, at open(2) or the last rewind
     };
 
@@ -209,7 +210,7 @@ private:
     void forget(Id inode);
     void unpin(Id directory);
 
-    int open_handle(const Place& place);
+    int open_handle(const Place& place, bool path = false);
     void close_handle(Handle& handle);
 
     std::vector<Inode> inodes_;

@@ -169,6 +169,19 @@ public:
         return result_of(::openat(from, std::string(rest).c_str(), flags));
     }
 
+    int open_path(int parent, const std::string& path) override {
+        return result_of(::openat(parent, path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    }
+
+    int read_link(int link, std::string& target) override {
+        std::array<char, PATH_MAX> text;
+        const ssize_t size = ::readlinkat(link, "", text.data(), text.size());
+        if (size < 0)
+            return -errno;
+        target.assign(text.data(), static_cast<std::size_t>(size));
+        return 0;
+    }
+
     void close_directory(int directory) noexcept override { ::close(directory); }
 
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
@@ -208,6 +221,7 @@ public:
             return -errno;
         result.type = type_of_mode(status.st_mode);
         result.device = status.st_dev;
+        result.inode = status.st_ino;
         result.leaf = result.type == FileType::directory && status.st_nlink == 2 &&
                       counts_subdirectories(directory, status.st_dev);
         return 0;

@@ -198,6 +198,7 @@ Duration TreeSource::until_due() {
 }
 
 int TreeSource::add_watch(const std::filesystem::path&, Mask) { throw_managed("add_watch"); }
+void TreeSource::follow(const std::filesystem::path&, Mask) { throw_managed("follow"); }
 void TreeSource::remove_watch(const std::filesystem::path&) { throw_managed("remove_watch"); }
 void TreeSource::remove_watch(int) { throw_managed("remove_watch"); }
 

@@ -30,6 +30,7 @@ public:
     bool next(Event& event) override;
     Duration until_due() override;
     int add_watch(const std::filesystem::path& path, Mask mask) override;
+    void follow(const std::filesystem::path& path, Mask mask) override;
     void remove_watch(const std::filesystem::path& path) override;
     void remove_watch(int wd) override;
     [[nodiscard]] std::vector<Watch> watches() const override;
