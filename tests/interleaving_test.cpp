@@ -200,22 +200,6 @@ void report(std::string_view what, const Totals& totals) {
     CHECK(totals.schedules >= totals.scripts);
 }
 
-// The shortest script that still fails, by leaving out operations one at a time.
-template <typename Fails>
-Script shrink(Script script, Fails fails) {
-    for (std::size_t i = 0; i < script.size();) {
-        Script shorter = script;
-        shorter.erase(shorter.begin() + static_cast<std::ptrdiff_t>(i));
-        if (fails(shorter)) {
-            script = shorter;
-            i = 0;
-        } else {
-            ++i;
-        }
-    }
-    return script;
-}
-
 // A script that is too long, or about too special a place, to be among those that are exhausted.
 void run_at_every_moment(std::initializer_list<const char*> directories,
                          std::initializer_list<const char*> files, const Script& script) {
@@ -475,7 +459,7 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
         checked += follows && !whole.silent_links ? 1 : 0;
         if (whole.error.empty())
             continue;
-        const Script shortest = shrink(
+        const Script shortest = test::shrink(
             setup.script, [&](const Script& script) { return !run(script, false).error.empty(); });
         const Outcome outcome = run(shortest, true);
         std::string start;

@@ -56,6 +56,14 @@ struct Op {
             return world.rename(a, b);
         if (name == "symlink")
             return world.symlink(b, a);
+        if (name == "link")
+            return world.link(a, b);
+        if (name == "chmod")
+            return world.chmod(a);
+        if (name == "deny")
+            return world.deny(a);
+        if (name == "allow")
+            return world.allow(a);
         return world.exchange(a, b);
     }
 };
@@ -69,6 +77,22 @@ inline std::string to_string(const Script& script) {
                   (op.split ? "(split " + std::to_string(*op.split) + ") " : "") +
                   std::string(op.name) + ' ' + op.a + (op.b.empty() ? "" : ' ' + op.b);
     return result;
+}
+
+/// The shortest script that still fails, by leaving out operations one at a time.
+template <typename Fails>
+Script shrink(Script script, Fails fails) {
+    for (std::size_t i = 0; i < script.size();) {
+        Script shorter = script;
+        shorter.erase(shorter.begin() + static_cast<std::ptrdiff_t>(i));
+        if (fails(shorter)) {
+            script = shorter;
+            i = 0;
+        } else {
+            ++i;
+        }
+    }
+    return script;
 }
 
 /// Finds out whether a followed link may lead to a directory and no event says so: it led to none

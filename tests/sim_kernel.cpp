@@ -742,6 +742,11 @@ Id World::directory(std::string_view path) const {
     return find(path, Last::follow, place) == 0 && is_dir(place.inode) ? place.inode : 0;
 }
 
+Id World::target(std::string_view path) const {
+    Place place;
+    return find(path, Last::follow, place) < 0 ? 0 : place.inode;
+}
+
 std::map<std::string, bool> World::entries(Id directory) const {
     std::map<std::string, bool> result;
     for (const auto& [name, entry] : inodes_[directory].entries)

@@ -77,6 +77,8 @@ public:
     [[nodiscard]] bool exists(std::string_view path) const { return inode(path) != 0; }
     [[nodiscard]] bool is_dir(std::string_view path) const;
     [[nodiscard]] bool is_symlink(std::string_view path) const;
+    /// What `path` leads to, through symlinks; 0: nothing.
+    [[nodiscard]] Id target(std::string_view path) const;
     /// The directory that `path` leads to, through symlinks; 0: there is none.
     [[nodiscard]] Id directory(std::string_view path) const;
     /// What is in a directory: true for a directory.

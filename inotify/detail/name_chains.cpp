@@ -22,13 +22,16 @@ constexpr Mask target_flags = IN::ALL_EVENTS | IN::EXCL_UNLINK;
 
 // Cuts the first component off a path; empty if only slashes and dots are left.
 std::string take_component(std::string& path) {
-    for (;;) {
-        path.erase(0, path.find_first_not_of('/'));
-        std::string component = path.substr(0, path.find('/'));
-        path.erase(0, component.size());
-        if (component != ".")
-            return component;
-    }
+    std::string_view rest = path;
+    std::string_view component;
+    do {
+        rest.remove_prefix(std::min(rest.find_first_not_of('/'), rest.size()));
+        component = rest.substr(0, rest.find('/'));
+        rest.remove_prefix(component.size());
+    } while (component == ".");
+    std::string result(component);
+    path.erase(0, path.size() - rest.size());
+    return result;
 }
 
 // An error that says that the name leads nowhere, and no more.
@@ -107,8 +110,8 @@ private:
             std::string link;
             error = ++links_ > most_links ? ELOOP : -kernel_.read_link(opened, link);
             kernel_.close_directory(opened);
-            rest.insert(0, link);
-            return error == 0 && link.starts_with('/') ? enter_root() : error;
+            rest = link += rest;
+            return error == 0 && rest.starts_with('/') ? enter_root() : error;
         }
         close();
         here_ = opened;
