@@ -94,7 +94,7 @@ private:
             return -root;
         close();
         here_ = root;
-        location_ = "/";
+        location_.assign(1, '/');
         return -kernel_.stat(here_, "", false, stat_);
     }
 
