@@ -5,8 +5,6 @@
 #include "schedule.hpp"
 #include "support.hpp"
 
-#include <inotify/detail/file_source.hpp>
-
 #include <doctest/doctest.h>
 
 #include <cerrno>
@@ -26,6 +24,7 @@ namespace {
 
 using inotify::Event;
 using inotify::Mask;
+using test::KernelInotify;
 using test::Op;
 using test::Script;
 namespace IN = inotify::IN;
@@ -35,21 +34,6 @@ constexpr bool sanitized = true;
 #else
 constexpr bool sanitized = false;
 #endif
-
-// Inotify, without a watch yet, that never waits.
-class KernelInotify : public inotify::Inotify {
-public:
-    explicit KernelInotify(std::unique_ptr<inotify::detail::Kernel> kernel)
-        : Inotify(make(std::move(kernel))) {}
-
-private:
-    static std::unique_ptr<inotify::detail::Stream> make(
-        std::unique_ptr<inotify::detail::Kernel> kernel) {
-        auto source = std::make_unique<inotify::detail::FileSource>(*kernel);
-        return std::make_unique<inotify::detail::Stream>(std::move(kernel), std::move(source),
-                                                         inotify::Duration::zero());
-    }
-};
 
 struct Setup {
     sim::World world;

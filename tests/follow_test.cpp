@@ -3,31 +3,31 @@
 #include "forwarding_kernel.hpp"
 #include "support.hpp"
 
-#include <inotify/detail/file_source.hpp>
 #include <inotify/inotify_tree.hpp>
 
 #include <doctest/doctest.h>
 
-#include <sys/resource.h>
-#include <sys/stat.h>
-
-#include <algorithm>
+#include <cstddef>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 namespace {
 
 using inotify::Event;
 using inotify::Inotify;
+using std::filesystem::path;
 using test::drain;
 using test::Lines;
 using test::TempDir;
 using test::touch;
 using test::write_file;
-using std::filesystem::path;
 namespace fs = std::filesystem;
 namespace IN = inotify::IN;
 
@@ -445,23 +445,12 @@ TEST_CASE("an idle loop over followed names is not woken") {
     private:
         std::size_t& woken_;
     };
-    class CountingInotify : public Inotify {
-    public:
-        explicit CountingInotify(std::size_t& woken) : Inotify(make(woken)) {}
-
-    private:
-        static std::unique_ptr<inotify::detail::Stream> make(std::size_t& woken) {
-            auto kernel =
-                std::make_unique<CountingKernel>(inotify::detail::make_linux_kernel(), woken);
-            auto source = std::make_unique<inotify::detail::FileSource>(*kernel);
-            return std::make_unique<inotify::detail::Stream>(std::move(kernel), std::move(source),
-                                                             std::chrono::milliseconds{1});
-        }
-    };
     // Nothing else happens on the way: not in a directory that others use.
     const path top = "/sys/kernel";
     std::size_t woken = 0;
-    CountingInotify inotify(woken);
+    test::KernelInotify inotify(
+        std::make_unique<CountingKernel>(inotify::detail::make_linux_kernel(), woken));
+    inotify.set_block_duration(std::chrono::milliseconds{1});
     for (int i = 0; i < 1000; ++i)
         inotify.follow(top / std::to_string(i % 10) / std::to_string(i));
     CHECK(drain(inotify).empty());
@@ -471,28 +460,30 @@ TEST_CASE("an idle loop over followed names is not woken") {
     CHECK(woken == 0);
 }
 
-TEST_CASE("a hundred thousand swaps leak neither watches nor descriptors") {
-    Follower f("l/file", [](const TempDir& d) {
-        for (const char* top : {"1", "2"}) {
-            fs::create_directory(d / top);
-            touch(d / top / "file");
-        }
-        fs::create_symlink("1", d / "l");
-    });
-    const auto descriptors = test::open_descriptors();
-    const std::size_t watches = kernel_watches();
+TEST_SUITE("exhaustive") {
+    TEST_CASE("a hundred thousand swaps leak neither watches nor descriptors") {
+        Follower f("l/file", [](const TempDir& d) {
+            for (const char* top : {"1", "2"}) {
+                fs::create_directory(d / top);
+                touch(d / top / "file");
+            }
+            fs::create_symlink("1", d / "l");
+        });
+        const auto descriptors = test::open_descriptors();
+        const std::size_t watches = kernel_watches();
 #ifdef INOTIFY_TESTS_SANITIZED
-    constexpr int swaps = 5'000;
+        constexpr int swaps = 5'000;
 #else
-    constexpr int swaps = 100'000;
+        constexpr int swaps = 100'000;
 #endif
-    std::size_t events = 0;
-    for (int i = 0; i < swaps; ++i) {
-        swap_link(f.dir / "l", i % 2 == 0 ? "2" : "1");
-        for (const Event& event : drain(f.inotify))
-            events += event.mask == IN::MOVED_TO && event.synthetic ? 1 : 0;
+        std::size_t events = 0;
+        for (int i = 0; i < swaps; ++i) {
+            swap_link(f.dir / "l", i % 2 == 0 ? "2" : "1");
+            for (const Event& event : drain(f.inotify))
+                events += event.mask == IN::MOVED_TO && event.synthetic ? 1 : 0;
+        }
+        CHECK(events == swaps);
+        CHECK(kernel_watches() == watches);
+        CHECK(test::open_descriptors() == descriptors);
     }
-    CHECK(events == swaps);
-    CHECK(kernel_watches() == watches);
-    CHECK(test::open_descriptors() == descriptors);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A kernel around another one, and a tree on any kernel.
+// A kernel around another one, and adapters on any kernel.
 #pragma once
 
+#include <inotify/detail/file_source.hpp>
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/stream.hpp>
 #include <inotify/detail/tree_source.hpp>
@@ -61,6 +62,21 @@ public:
 
 private:
     std::shared_ptr<Kernel> inner_;
+};
+
+/// Single paths, none of them watched yet; never waits.
+class KernelInotify : public inotify::Inotify {
+public:
+    explicit KernelInotify(std::unique_ptr<inotify::detail::Kernel> kernel)
+        : Inotify(make(std::move(kernel))) {}
+
+private:
+    static std::unique_ptr<inotify::detail::Stream> make(
+        std::unique_ptr<inotify::detail::Kernel> kernel) {
+        auto source = std::make_unique<inotify::detail::FileSource>(*kernel);
+        return std::make_unique<inotify::detail::Stream>(std::move(kernel), std::move(source),
+                                                         inotify::Duration::zero());
+    }
 };
 
 /// A tree, without a root yet, that never waits.

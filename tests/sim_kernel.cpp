@@ -184,7 +184,7 @@ public:
         if (const int fault = begin("list"); fault < 0)
             return fault;
         const Handle* handle = find_handle(directory);
-        if (handle == nullptr)
+        if (handle == nullptr || handle->path)
             return -EBADF;
         const Inode& inode = world_.inodes_[handle->inode];
         world_.unlock(handle->inode);
@@ -329,7 +329,7 @@ private:
         if (const int fault = begin("rewind"); fault < 0)
             return fault;
         Handle* handle = find_handle(directory);
-        if (handle == nullptr)
+        if (handle == nullptr || handle->path)
             return -EBADF;
         handle->last_entry = world_.inodes_[handle->inode].last_entry;
         return 0;
@@ -528,6 +528,7 @@ int World::unlink(std::string_view path) {
     if (is_dir(place.inode))
         return -EISDIR;
     detach(place.inode, place.directory, place.name);
+    move_handles(place, {});
     send_self(place.inode, IN_ATTRIB);
     send_deleted(place.inode);
     send_name(place.directory, IN_DELETE, place.name, place.inode);
@@ -579,6 +580,9 @@ int World::move(std::string_view from, std::string_view to, bool exchanging) {
         detach(target, new_place.directory, new_place.name);
     detach(source, old_place.directory, old_place.name);
     attach(source, new_place.directory, new_place.name);
+    const Place displaced = exchanging ? old_place : Place{};
+    move_handles({new_place.mount, new_place.directory, target, new_place.name}, displaced);
+    move_handles(old_place, new_place);
     if (!exchanging) {
         send_move(old_place, new_place, target);
         if (target != 0)
@@ -1089,7 +1093,12 @@ int World::open_handle(const Place& place, bool path) {
                              [](const Handle& handle) { return handle.inode == 0; });
     if (free == handles.end())
         free = handles.insert(free, Handle{});
-    *free = {place.mount, place.inode, path, inodes_[place.inode].last_entry};
+    *free = {place.mount, place.inode, path, inodes_[place.inode].last_entry, 0, {}};
+    if (!is_dir(place.inode)) {
+        ++inodes_[place.directory].pins;  // a dentry holds its parent's
+        free->directory = place.directory;
+        free->name = place.name;
+    }
     return first_handle + static_cast<int>(free - handles.begin());
 }
 
@@ -1097,6 +1106,24 @@ void World::close_handle(Handle& handle) {
     const Handle closed = std::exchange(handle, {});
     --mounts_[closed.mount].handles;
     unpin(closed.inode);
+    if (closed.directory != 0)
+        unpin(closed.directory);
+}
+
+// The entry at `from` moved to `to`, or is gone: then what was opened by it holds on to where it
+// was.
+void World::move_handles(const Place& from, const Place& to) {
+    for (Handle& handle : attached_.handles) {
+        if (handle.inode != from.inode || handle.directory != from.directory ||
+            handle.name != from.name)
+            continue;
+        handle.name = to.name;
+        if (to.directory == 0)
+            continue;
+        --inodes_[from.directory].pins;
+        ++inodes_[to.directory].pins;
+        handle.directory = to.directory;
+    }
 }
 
 }  // namespace sim

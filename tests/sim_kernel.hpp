@@ -157,6 +157,8 @@ private:
         Id inode = 0;                  // 0: closed
         bool path = false;             // O_PATH: no use of what is open
         std::uint32_t last_entry = 0;  // the directory's, at open(2) or the last rewind
+        Id directory = 0;              // of a file: where the entry is that it was opened by
+        std::string name = {};         // likewise; empty once that entry is gone
     };
 
     // What belongs to the processes of one world and not to a copy of it.
@@ -214,6 +216,7 @@ private:
 
     int open_handle(const Place& place, bool path = false);
     void close_handle(Handle& handle);
+    void move_handles(const Place& from, const Place& to);
 
     std::vector<Inode> inodes_;
     std::vector<Mount> mounts_;
