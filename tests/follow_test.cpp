@@ -287,6 +287,38 @@ TEST_CASE(
     CHECK(directory.lines() == Lines{"*CREATE|ISDIR"});
 }
 
+TEST_CASE("a directory that may not be searched is an error, and followed at once when it may be") {
+    const TempDir dir;
+    fs::create_directory(dir / "d");
+    write_file(dir / "d/file");
+    fs::permissions(dir / "d", fs::perms::none);
+    Inotify inotify(at_once);
+    const path name = dir / "d/file";
+    const auto read = [&] {
+        const test::WithoutCapabilities unprivileged;
+        return drain(inotify);
+    };
+    {
+        const test::WithoutCapabilities unprivileged;
+        inotify.follow(name, IN::CLOSE_WRITE);
+    }
+    const auto refused = read();
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].error == std::errc::permission_denied);
+    CHECK(refused[0].path == name.native());
+    CHECK(read().empty());
+    fs::permissions(dir / "d", fs::perms::owner_all);
+    CHECK(test::lines(read(), dir) == Lines{"CREATE d/file"});
+    // A directory on the way need not be read to go through it; nor a file that is watched already.
+    fs::permissions(dir / "d", fs::perms::owner_write | fs::perms::owner_exec);
+    fs::rename(dir / "d", dir / "x");
+    fs::rename(dir / "x", dir / "d");
+    CHECK(read().empty());
+    write_file(name);
+    CHECK(test::lines(read(), dir) == Lines{"CLOSE_WRITE d/file"});
+    fs::permissions(dir / "d", fs::perms::owner_all);
+}
+
 TEST_CASE("a relative name is resolved against the working directory of the call") {
     const TempDir dir;
     const path before = fs::current_path();

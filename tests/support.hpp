@@ -7,7 +7,9 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -98,6 +100,24 @@ inline void write_file(const fs::path& path, std::string_view text = "text") {
 
 /// Creates an empty file, without a write.
 inline void touch(const fs::path& path) { OpenFile{path}; }
+
+/// Takes the capabilities that let root read what it may not, and gives them back.
+class WithoutCapabilities {
+public:
+    WithoutCapabilities() {
+        ::syscall(SYS_capget, &header_, data_);
+        __user_cap_data_struct none[2] = {data_[0], data_[1]};
+        none[0].effective = none[1].effective = 0;
+        ::syscall(SYS_capset, &header_, none);
+    }
+    ~WithoutCapabilities() { ::syscall(SYS_capset, &header_, data_); }
+    WithoutCapabilities(const WithoutCapabilities&) = delete;
+    WithoutCapabilities& operator=(const WithoutCapabilities&) = delete;
+
+private:
+    __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct data_[2] = {};
+};
 
 /// An event with these members; the others as they are by default.
 inline inotify::Event make_event(int wd, inotify::Mask mask, std::string path = {},

@@ -124,14 +124,16 @@ private:
     void watch_step(const std::string& entry) {
         int wd = kernel_.add_watch(here_, location_, directory_mask_.bits());
         if (wd < 0) {
-            fail(-wd, true);
-            wd = watched_step();
+            // Adding it takes the right to read; a watch that is in place does without.
+            const int error = -wd;
+            wd = find_watch();
+            if (wd < 0)
+                fail(error, true);
         }
         sight_.chain.push_back({wd, stat_.device, stat_.inode, entry});
     }
 
-    // A watch needs the right to read, but one that is in place does not.
-    [[nodiscard]] int watched_step() const {
+    [[nodiscard]] int find_watch() const {
         for (const Step& step : name_.chain)
             if (step.device == stat_.device && step.inode == stat_.inode && chains_.uses(step.wd))
                 return step.wd;
