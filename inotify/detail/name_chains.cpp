@@ -14,9 +14,8 @@ namespace {
 
 constexpr int most_links = 40;  // of one name, as in path_resolution(7)
 
-// What changes an entry, and, for "..", what gives a directory another parent.
 constexpr Mask entry_changes = IN::CREATE | IN::DELETE | IN::MOVE;
-constexpr Mask directory_mask = entry_changes | IN::MOVE_SELF | IN::ONLYDIR | IN::MASK_ADD;
+constexpr Mask directory_mask = entry_changes | IN::ONLYDIR | IN::MASK_ADD;
 
 constexpr Mask target_flags = IN::ALL_EVENTS | IN::EXCL_UNLINK;
 
@@ -65,7 +64,10 @@ public:
             const std::string component = take_component(rest);
             if (component.empty())
                 break;
-            watch_step(component);
+            // A directory gets another parent only by leaving the entry through which it was
+            // reached.
+            if (component != "..")
+                watch_step(component);
             error = step(component, rest);
         }
         if (error == 0)
@@ -227,19 +229,16 @@ void NameChains::handle(const Record& record) {
         users_.erase(found);
         return;
     }
-    if (!mask.intersects(entry_changes | IN::MOVE_SELF | IN::ATTRIB))
-        return;
-    const bool is_own = record.name.empty();
-    if (is_own && mask.contains(IN::ATTRIB))
+    if (mask.contains(IN::ATTRIB) && record.name.empty())
         for (const auto& [entry, names] : users.entries)
             expedite(names);
-    const auto names = users.entries.find(is_own ? std::string_view("..") : record.name);
+    const auto names = users.entries.find(record.name);
     if (names == users.entries.end())
         return;
-    if (mask.contains(IN::ATTRIB))
-        expedite(names->second);
-    else
+    if (mask.intersects(entry_changes))
         suspects_.insert(names->second.begin(), names->second.end());
+    else if (mask.contains(IN::ATTRIB))
+        expedite(names->second);
 }
 
 void NameChains::suspect_all(const Users& users) {
