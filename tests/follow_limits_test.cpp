@@ -9,7 +9,9 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <string>
+#include <string_view>
 
 namespace {
 
@@ -74,6 +76,29 @@ TEST_CASE("a file that may not be read any more stays what it was while it is th
     CHECK(lines(inotify) == Lines{"MODIFY /a/b/c"});
     world.unlink("/a/b/c");
     CHECK(lines(inotify) == Lines{"*DELETE /a/b/c"});
+}
+
+TEST_CASE("what cannot be seen for want of descriptors stays what it was reported to be") {
+    for (int first = 0; first < 4; ++first) {
+        CAPTURE(first);
+        sim::World world = make_world();
+        KernelInotify inotify(world.make_kernel());
+        inotify.follow("/a/b/c", IN::MODIFY);
+        world.rename("/a", "/x");
+        world.rename("/x", "/a");
+        int opened = 0;
+        world.before_call = [&](std::string_view call) {
+            return call == "open_path" && opened++ >= first ? -EMFILE : 0;
+        };
+        CHECK(lines(inotify) == Lines{failed("/a/b/c", EMFILE)});
+        world.before_call = nullptr;
+        world.write("/a/b/c");
+        CHECK(lines(inotify) == Lines{"MODIFY /a/b/c"});
+        world.time += std::chrono::seconds{2};
+        CHECK(lines(inotify).empty());
+        world.unlink("/a/b/c");
+        CHECK(lines(inotify) == Lines{"*DELETE /a/b/c"});
+    }
 }
 
 TEST_CASE("what failed is tried again, less and less often") {
