@@ -166,15 +166,18 @@ void FileSource::remove_watch(int wd) {
 }
 
 std::vector<Watch> FileSource::watches() const {
-    std::vector<Watch> result;
-    names_.for_each([&](NameChains::Id id) {
-        result.push_back({names_.target(id).wd, names_.path(id), names_.mask(id) & ~call_flags});
-    });
+    std::multimap<int, Watch> by_wd;
     for (const auto& [wd, inode] : inodes_)
         for (const Subscription& s : inode.paths)
             if (s.current && !s.spent && !s.followed)
-                result.push_back({wd, s.path, s.mask});
-    std::ranges::stable_sort(result, {}, &Watch::wd);
+                by_wd.insert({wd, {wd, s.path, s.mask}});
+    names_.for_each([&](NameChains::Id id) {
+        const int wd = names_.target(id).wd;
+        by_wd.insert({wd, {wd, names_.path(id), names_.mask(id) & ~call_flags}});
+    });
+    std::vector<Watch> result;
+    for (auto& [wd, watch] : by_wd)
+        result.push_back(std::move(watch));
     return result;
 }
 
