@@ -35,7 +35,7 @@ struct Event {
     std::string path = {};
     /// The entry inside `path`; empty when the event is about `path` itself.
     std::string filename = {};
-    /// IN_MOVED_TO only: the full path it came from, when this stream saw the other half.
+    /// IN_MOVED_TO only: the full path it came from, when this stream saw the MOVED_FROM.
     std::string moved_from = {};
     /// Found by the library itself, not sent by the kernel: by InotifyTree (a race, an overflow,
     /// the initial listing), or of a name that is followed (Inotify::follow()).

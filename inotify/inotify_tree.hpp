@@ -63,9 +63,9 @@ struct TreeOptions {
 /// Directories are added and removed automatically. A client that keeps a picture of the tree
 /// (CREATE and MOVED_TO add an entry, DELETE and MOVED_FROM remove it with all below it, a MOVED_TO
 /// with `moved_from` carries the subtree along) holds, at every empty value, the tree that is on
-/// disk. Events about a directory itself are told once, by its parent; for a root by itself. Only
-/// MOVE_SELF, and DELETE_SELF with the IGNORED behind it, come from a subdirectory too, as the mask
-/// asks, under the path that it has then.
+/// disk. Events about a directory itself are reported once, by its parent; for a root by itself.
+/// Only MOVE_SELF, and DELETE_SELF with the IGNORED behind it, come from a subdirectory too, as the
+/// mask asks, under the path that it has then.
 ///
 /// A directory that cannot be watched (EACCES, ENAMETOOLONG, ...) comes once as an event with
 /// `error`, stays in coverage().unwatched and is tried again at idle: after 1 s, 2 s, 4 s and so on

@@ -101,7 +101,7 @@ inline constexpr Mask MOVE_SELF = 0x0000'0800;
 
 /// Either kind of close (IN_CLOSE).
 inline constexpr Mask CLOSE = CLOSE_WRITE | CLOSE_NOWRITE;
-/// Either half of a rename (IN_MOVE).
+/// Either record of a rename (IN_MOVE).
 inline constexpr Mask MOVE = MOVED_FROM | MOVED_TO;
 /// Every event that can be asked for (IN_ALL_EVENTS).
 inline constexpr Mask ALL_EVENTS = 0x0000'0fff;

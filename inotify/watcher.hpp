@@ -76,8 +76,7 @@ public:
                                          static_cast<InotifyTree*>(nullptr))) {}
 
     /// Watches a tree, whose block duration no longer counts. What it has not yielded comes first.
-    /// Directories that could not be watched are tried again, at most once a second, while
-    /// something waits.
+    /// Directories that could not be watched are tried again while something waits.
     Watcher(asio::any_io_executor executor, InotifyTree tree) {
         auto owned = std::make_unique<InotifyTree>(std::move(tree));
         InotifyTree* const seen = owned.get();

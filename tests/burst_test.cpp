@@ -46,8 +46,8 @@ private:
     }
 };
 
-// Two cycles: the halves of a rename are kept for one.
-void settle(Inotify& adapter) {
+// Two cycles: a MOVED_FROM is kept for one.
+void drain_twice(Inotify& adapter) {
     for (int cycle = 0; cycle < 2; ++cycle)
         for (auto& event : adapter.event_gen())
             if (!event)
@@ -62,7 +62,7 @@ long used_after(World& world, const std::function<void(Adapter&)>& burst, Option
     auto adapter =
         std::make_unique<Adapter>(std::make_unique<ForwardingKernel>(kernel), options...);
     burst(*adapter);
-    settle(*adapter);
+    drain_twice(*adapter);
     const long before = test::bytes_in_use();
     adapter.reset();
     return before - test::bytes_in_use();
@@ -85,7 +85,7 @@ struct Place {
             world,
             [&](KernelTree& tree) {
                 tree.add_tree("/r");
-                settle(tree);
+                drain_twice(tree);
                 burst(tree);
             },
             options);
@@ -98,7 +98,7 @@ struct Place {
         const auto watch = [](FlatInotify& flat) { flat.add_watch("/r"); };
         const long after = used_after<FlatInotify>(world, [&](FlatInotify& flat) {
             watch(flat);
-            settle(flat);
+            drain_twice(flat);
             burst(flat);
         });
         const long fresh = used_after<FlatInotify>(world, watch);
@@ -127,9 +127,9 @@ TEST_CASE("what a burst of files took is given back") {
         world.mkdir("/o/in");
         repeat(many, [&](int n) { world.create(numbered("/o/in", n)); });
         world.rename("/o/in", "/r/in");
-        settle(tree);
+        drain_twice(tree);
         repeat(many, [&](int n) { world.rename(numbered("/r/in", n), numbered("/r/d", n)); });
-        settle(tree);
+        drain_twice(tree);
         repeat(many, [&](int n) { world.unlink(numbered("/r/d", n)); });
     });
 }
@@ -144,9 +144,9 @@ TEST_CASE("what a burst of directories took is given back") {
     SUBCASE("with track_files") { place.options.track_files = true; }
     place.check([&](InotifyTree& tree) {
         repeat(many, [&](int n) { world.mkdir(numbered("/r", n)); });
-        settle(tree);
+        drain_twice(tree);
         repeat(many, [&](int n) { world.rename(numbered("/r", n), numbered("/r/d", n)); });
-        settle(tree);
+        drain_twice(tree);
         repeat(many, [&](int n) {
             if (n != stays)
                 world.rmdir(numbered("/r/d", n));
@@ -165,7 +165,7 @@ TEST_CASE("what a tree that was moved in and out took is given back") {
     });
     place.check([&](InotifyTree& tree) {
         world.rename("/o/in", "/r/in");
-        settle(tree);
+        drain_twice(tree);
         world.rename("/r/in", "/o/in");
     });
 }
@@ -176,13 +176,13 @@ TEST_CASE("what the healing of an overflow took is given back") {
     place.options.track_files = true;
     place.check([&](InotifyTree& tree) {
         repeat(many, [&](int n) { world.mkdir(numbered("/r/d", n)); });
-        settle(tree);
+        drain_twice(tree);
         world.max_queued_events = 100;
         repeat(many, [&](int n) {
             world.rmdir(numbered("/r/d", n));
             world.create(numbered("/r/d", n));
         });
-        settle(tree);
+        drain_twice(tree);
         world.max_queued_events = 10'000'000;
         repeat(many, [&](int n) { world.unlink(numbered("/r/d", n)); });
     });
@@ -209,24 +209,24 @@ TEST_CASE("what symbolic links to directories took is given back") {
     place.check([&](InotifyTree& tree) {
         repeat(many, [&](int) {
             world.symlink("/r/d", "/r/link");
-            settle(tree);
+            drain_twice(tree);
             world.unlink("/r/link");
-            settle(tree);
+            drain_twice(tree);
         });
     });
     SUBCASE("one after the other, to one outside")
     place.check([&](InotifyTree& tree) {
         repeat(many, [&](int) {
             world.symlink("/o/linked", "/r/link");
-            settle(tree);
+            drain_twice(tree);
             world.unlink("/r/link");
-            settle(tree);
+            drain_twice(tree);
         });
     });
     SUBCASE("many at once")
     place.check([&](InotifyTree& tree) {
         repeat(many, [&](int n) { world.symlink("/r/d", numbered("/r", n)); });
-        settle(tree);
+        drain_twice(tree);
         repeat(many, [&](int n) { world.unlink(numbered("/r", n)); });
     });
 }
@@ -246,7 +246,7 @@ TEST_CASE("what roots took is given back") {
         repeat(many, [&](int) {
             tree.add_tree("/o");
             tree.remove_tree("/o");
-            settle(tree);
+            drain_twice(tree);
         });
     });
     SUBCASE("many at once")
@@ -270,7 +270,7 @@ TEST_CASE("what directories that cannot be read took is given back") {
     });
     place.check([&](InotifyTree& tree) {
         world.rename("/o/in", "/r/in");
-        settle(tree);
+        drain_twice(tree);
         CHECK(tree.coverage().unwatched.size() == many);
         world.rename("/r/in", "/o/in");
     });
@@ -285,7 +285,7 @@ TEST_CASE("what a long path took is given back") {
             world.mkdir(path);
             path += '/' + std::string(200, 'x');
         }
-        settle(tree);
+        drain_twice(tree);
         CHECK(tree.coverage().watched > 500);
         world.rename("/r/deep", "/o/deep");
     });
@@ -314,7 +314,7 @@ TEST_CASE("what the watches of single files took is given back") {
             world.link("/r/f", numbered("/r", n));
             flat.add_watch(numbered("/r", n));
         });
-        settle(flat);
+        drain_twice(flat);
         repeat(paths, [&](int n) { flat.remove_watch(numbered("/r", n)); });
     });
     SUBCASE("files are renamed")

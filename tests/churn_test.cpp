@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Seeded random churn on a real directory from a second thread, and the picture at the empty value.
+#include "any_operation.hpp"
 #include "forwarding_kernel.hpp"
 #include "picture.hpp"
 #include "support.hpp"
@@ -118,8 +119,7 @@ private:
 /// outside.
 class Churn {
 public:
-    Churn(const fs::path& base, unsigned seed)
-        : base_(base.native() + '/'), root_(base_ + "root"), random_(seed) {}
+    Churn(const fs::path& base, unsigned seed) : base_(base.native()), random_(seed) {}
 
     /// So many operations that succeed.
     void run(int count) {
@@ -139,124 +139,49 @@ public:
 
     /// The same with so many other records between them that the queue overflows.
     void run_noisily(int count) {
-        const std::string noise = root_ + "/noise";
+        const std::string noise = base_ + "/r/noise";
         for (int i = 0; i < count; ++i) {
             run(1);
-            for (int n = 0; n < 4; ++n) {
-                open_and_close(noise, O_WRONLY | O_CREAT, true);
-                ::unlink(noise.c_str());
-            }
+            for (int n = 0; n < 4; ++n)
+                for (const char* name : {"create", "write", "unlink"})
+                    test::Op{name, noise}.run();
         }
     }
 
     [[nodiscard]] const Log& log() const { return log_; }
 
 private:
-    unsigned below(unsigned end) { return static_cast<unsigned>(random_() % end); }
-
-    std::string place() {
-        static constexpr std::array names{"a", "b", "c", "d"};
-        std::string result = root_;
-        for (unsigned level = below(3);; --level) {
-            result += '/';
-            result += names.at(below(names.size()));
-            if (level == 0)
-                return result;
-        }
-    }
-    std::string outside() { return base_ + "outside/" + "wxyz"[below(4)]; }
-
     bool operate() {
+        return random_() % 16 == 0 ? operate_deep()
+                                   : operate(test::any_operation(random_, 4).below(base_));
+    }
+
+    bool operate(const test::Op& op) {
         const auto begin = Clock::now();
-        const std::string a = place();
-        std::string b;
-        const char* name = nullptr;
-        int result = 0;
-        switch (below(16)) {
-        case 0:
-        case 1:
-        case 2:
-            name = "mkdir";
-            result = ::mkdir(a.c_str(), 0755);
-            break;
-        case 3:
-            name = "rmdir";
-            result = ::rmdir(a.c_str());
-            break;
-        case 4:
-        case 5:
-            name = "create";
-            result = open_and_close(a, O_WRONLY | O_CREAT | O_EXCL, false);
-            break;
-        case 6:
-            name = "write";
-            result = open_and_close(a, O_WRONLY, true);
-            break;
-        case 7:
-            name = "unlink";
-            result = ::unlink(a.c_str());
-            break;
-        case 8:
-        case 9:
-        case 10:
-            name = "rename";
-            b = place();
-            result = ::rename(a.c_str(), b.c_str());
-            break;
-        case 11:
-            name = "rename out";
-            b = outside();
-            result = ::rename(a.c_str(), b.c_str());
-            break;
-        case 12:
-            name = "rename in";
-            b = outside();
-            result = ::rename(b.c_str(), a.c_str());
-            break;
-        case 13:
-            name = "exchange";
-            b = place();
-            result = exchange(a, b);
-            break;
-        case 14:
-            name = "exchange outside";
-            b = outside();
-            result = exchange(a, b);
-            break;
-        default:
-            if (below(4) == 0) {
-                name = "remove_all";
-                std::error_code ignored;
-                fs::remove_all(a, ignored);
-            } else {
-                name = "mkdir -p";
-                std::error_code ignored;
-                fs::create_directories(a, ignored);
-            }
-        }
-        if (result != 0)
-            return false;
-        log_.add(begin, std::string(name) + ' ' + a + ' ' + b + "  until " +
-                            std::to_string((Clock::now() - begin).count()) + " ns later");
+        return op.run() == 0 && log(begin, op.text());
+    }
+
+    // What makes or removes several at once.
+    bool operate_deep() {
+        const auto begin = Clock::now();
+        const std::string path = base_ + test::any_place(random_, 4);
+        const bool removes = random_() % 4 == 0;
+        std::error_code ignored;
+        if (removes)
+            fs::remove_all(path, ignored);
+        else
+            fs::create_directories(path, ignored);
+        return log(begin, (removes ? "remove_all " : "mkdir -p ") + path);
+    }
+
+    bool log(Clock::time_point begin, const std::string& what) {
+        log_.add(begin,
+                 what + "  until " + std::to_string((Clock::now() - begin).count()) + " ns later");
         return true;
     }
 
-    static int open_and_close(const std::string& path, int flags, bool writes) {
-        const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0644);
-        if (fd < 0)
-            return fd;
-        const bool failed = writes && ::write(fd, "x", 1) != 1;
-        ::close(fd);
-        return failed ? -1 : 0;
-    }
-
-    static int exchange(const std::string& a, const std::string& b) {
-        return ::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
-    }
-
     std::string base_;
-    std::string root_;
-    std::mt19937 random_;
+    std::mt19937_64 random_;
     Log log_;
 };
 
@@ -412,13 +337,13 @@ std::string churn(const fs::path& parent, unsigned seed, const TreeOptions& opti
     std::string base = (parent / "inotify-churn-XXXXXX").native();
     if (::mkdtemp(base.data()) == nullptr)
         throw std::system_error(errno, std::system_category(), "mkdtemp");
-    fs::create_directory(base + "/root");
-    fs::create_directory(base + "/outside");
+    fs::create_directory(base + "/r");
+    fs::create_directory(base + "/o");
     Churn other(base, seed);
     other.run(100);
     std::string result;
     {
-        Client client(base + "/root", options);
+        Client client(base + "/r", options);
         if (overflows)
             client.drain();  // every directory is watched, and then nothing is read for a while
         {

@@ -148,7 +148,7 @@ TEST_CASE("an empty value that was only compared is no element of a range withou
     CHECK(next(i, 1, {.yield_empty = false}) == Lines{"1"});
 }
 
-TEST_CASE("the empty value is a barrier: what was done before it has been told before it") {
+TEST_CASE("the empty value is a barrier: what was done before it has been reported before it") {
     TempDir dir;
     Inotify i{0ms};
     i.add_watch(dir.path(), IN::CREATE | IN::DELETE);

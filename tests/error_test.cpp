@@ -76,7 +76,7 @@ TEST_CASE(
     CHECK(test::open_descriptors() == before);
 }
 
-TEST_CASE("EMFILE of inotify_init1 tells the limits and how to raise them") {
+TEST_CASE("EMFILE of inotify_init1 names the limits and how to raise them") {
     test::ScriptedKernel kernel;
     kernel.limits = {{"fs.inotify.max_user_instances", 128}, {"RLIMIT_NOFILE", 1024}};
     const auto message = [&] {
@@ -94,7 +94,7 @@ TEST_CASE("EMFILE of inotify_init1 tells the limits and how to raise them") {
     CHECK(!contains(message(), "fs.inotify"));
 }
 
-TEST_CASE("ENFILE of the constructor tells the limit and how to raise it") {
+TEST_CASE("ENFILE of the constructor names the limit and how to raise it") {
     test::ScriptedKernel kernel;
     kernel.limits = {{"fs.file-max", 1000}};
     const auto error = error_of([&] { inotify::detail::throw_error(&kernel, ENFILE, "eventfd"); });
@@ -130,7 +130,7 @@ TEST_CASE("in a user namespace the lower limit of watches is named") {
     CHECK(!contains(limit_reached(read, ENOSPC), "=0"));
 }
 
-TEST_CASE("the error of an event at a limit equals the errc, and its message tells the limit") {
+TEST_CASE("the error of an event at a limit equals the errc, and its message names the limit") {
     using inotify::detail::event_error;
     const auto watches = event_error(ENOSPC);
     CHECK(watches.value() == ENOSPC);
@@ -154,7 +154,7 @@ TEST_CASE("the error of an event at a limit equals the errc, and its message tel
     CHECK(event_error(ENOSPC) == watches);
 }
 
-TEST_CASE("ENOSPC of add_watch tells the path, the limit and how to raise it") {
+TEST_CASE("ENOSPC of add_watch names the path, the limit and how to raise it") {
     ScriptedInotify i;
     i.kernel().fail_add_watch(ENOSPC);
     const auto error = error_of([&] { i.add_watch("/some/path"); });

@@ -38,7 +38,7 @@ TEST_CASE("full_path() is the path and the file name, or the path alone") {
     CHECK(make_event(1, IN::CREATE, "/", "f").full_path() == "/f");
 }
 
-TEST_CASE("is_dir() tells ISDIR") {
+TEST_CASE("is_dir() is true with ISDIR") {
     CHECK(make_event(1, IN::CREATE | IN::ISDIR).is_dir());
     CHECK(!make_event(1, IN::CREATE).is_dir());
 }

@@ -31,6 +31,7 @@ public:
         return inner_->add_watch(directory, path, mask);
     }
     int remove_watch(int wd) override { return inner_->remove_watch(wd); }
+    [[nodiscard]] bool is_watched(int wd) override { return inner_->is_watched(wd); }
     std::ptrdiff_t read(std::span<std::byte> buffer) override { return inner_->read(buffer); }
     int wait(std::chrono::milliseconds timeout) override { return inner_->wait(timeout); }
     void wake() noexcept override { inner_->wake(); }

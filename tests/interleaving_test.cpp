@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The promises of InotifyTree under every interleaving of short scripts, every lost record and
 // every fault, on the simulated kernel.
+#include "any_operation.hpp"
 #include "schedule.hpp"
+#include "sim_client.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -46,7 +48,7 @@ std::vector<Op> universe() {
     std::vector<Op> ops;
     const auto add = [&](std::string_view name, std::initializer_list<const char*> paths) {
         for (const char* path : paths)
-            ops.push_back({name, path, ""});
+            ops.push_back({name, path});
     };
     const auto add_pairs = [&](std::string_view name,
                                std::initializer_list<std::pair<const char*, const char*>> pairs) {
@@ -76,72 +78,6 @@ std::vector<Op> universe() {
                            {"/r/a/f", "/r/f"},
                            {"/r/a/f", "/r/b"}});
     return ops;
-}
-
-// The fewer names, the more often operations meet.
-std::string any_place(std::mt19937_64& random, std::size_t names) {
-    std::string result = "/r";
-    for (std::size_t level = random() % 3;; --level) {
-        result += '/';
-        result += "abcd"[random() % names];
-        if (level == 0)
-            return result;
-    }
-}
-
-// An operation on a handful of names in three levels, and on a place outside.
-Op any_operation(std::mt19937_64& random, std::size_t names) {
-    const std::string a = any_place(random, names);
-    const std::string b = any_place(random, names);
-    const std::string outside = std::string("/o/") + "wxyz"[random() % names];
-    switch (random() % 16) {
-    case 0:
-    case 1:
-    case 2: return {"mkdir", a, ""};
-    case 3: return {"rmdir", a, ""};
-    case 4:
-    case 5: return {"create", a, ""};
-    case 6: return {"write", a, ""};
-    case 7: return {"unlink", a, ""};
-    case 8:
-    case 9: return {"rename", a, b};
-    case 10: return {"rename", a, outside};
-    case 11: return {"rename", outside, a};
-    case 12:
-    case 13: return {"exchange", a, b};
-    case 14: return {"exchange", a, outside};
-    default: return {"exchange", outside, a};
-    }
-}
-
-// The same, and often one that makes a symbolic link, or that renames or changes what links outside
-// lead to.
-Op any_operation_with_links(std::mt19937_64& random, std::size_t names) {
-    const auto outside = [&] { return std::string("/o/") + "wxyz"[random() % names]; };
-    const auto name = [&] { return std::string(1, "abcd"[random() % names]); };
-    const std::string a = any_place(random, names);
-    switch (random() % 16) {
-    case 0:
-    case 1: return {"symlink", a, outside()};
-    case 2: return {"symlink", a, "/r/" + name()};
-    case 3: return {"symlink", a, name()};
-    case 4: return {"symlink", a, random() % 4 == 0 ? ".." : "../" + name()};
-    case 5: return {"exchange", outside(), outside()};
-    case 6: return {"rename", outside(), outside()};
-    case 7: return {"mkdir", outside(), ""};
-    case 8: return {random() % 2 == 0 ? "mkdir" : "create", outside() + '/' + name(), ""};
-    default: return any_operation(random, names);
-    }
-}
-
-// Whether a symbolic link comes to lie where links lead to and nothing is watched: what it leads to
-// would change unheard.
-bool puts_link_outside(const sim::World& world, const Op& op) {
-    const auto comes_to = [&](const std::string& link, const std::string& place) {
-        return place.size() == 4 && place.starts_with("/o/") && world.is_symlink(link);
-    };
-    return (op.name == "rename" && comes_to(op.a, op.b)) ||
-           (op.name == "exchange" && (comes_to(op.a, op.b) || comes_to(op.b, op.a)));
 }
 
 // Calls `visit` with each script of `length` operations that all succeed.
@@ -181,7 +117,7 @@ Totals run_exhaustively(Setup setup, std::size_t length, bool lossy = false,
         ++totals.scripts;
         for (std::size_t lost = 0; lost < (lossy ? length : 1); ++lost) {
             setup.script = script;
-            setup.script[lost].lossy = lossy;
+            setup.script[lost].lost = lossy;
             for (Op& op : setup.script)
                 op.split = split;
             totals.schedules += test::run_all(setup, totals.failure);
@@ -394,7 +330,7 @@ TEST_CASE("a followed link that comes to lead elsewhere is reported with what is
     SUBCASE("its target leaves the tree with what it lies in")
     run({{"rename", "/r/d", "/o/d"}});
     SUBCASE("another link that it leads through is replaced")
-    run({{"symlink", "/r/n", "/o/y"}, {"rename", "/r/n", "/r/a"}});
+    run({{"symlink", "/o/y", "/r/n"}, {"rename", "/r/n", "/r/a"}});
     SUBCASE("it changes places with a directory")
     run({{"exchange", "/r/a", "/r/d"}});
 }
@@ -418,57 +354,43 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
         if (seed % 13 == 0 && !setup.while_scanning)
             setup.options.max_depth = 1;
         if (seed % 17 == 0 && !setup.while_scanning)
-            setup.options.exclude = [](std::string_view path) { return path.ends_with('d'); };
+            setup.options.exclude = test::excluding(setup.exclude = "*d");
         setup.world.unknown_types = seed % 5 == 0;
         setup.world.counts_subdirectories = seed % 7 != 0;
         setup.world.lists_as_of_rewind = seed % 8 < 3;
         const std::size_t names = 2 + random() % 3;
         const auto next_operation = [&] {
-            return follows ? any_operation_with_links(random, names) : any_operation(random, names);
+            return follows ? test::any_operation_with_links(random, names)
+                           : test::any_operation(random, names);
         };
         for (int i = 0; any && i < 60; ++i)
-            if (const Op op = next_operation(); !puts_link_outside(setup.world, op))
+            if (const Op op = next_operation(); !test::puts_link_outside(setup.world, op))
                 op.run(setup.world);
         const bool splits = random() % 2 == 0;
         const std::size_t length = 8 + random() % 16;
         sim::World world = setup.world;
         for (std::size_t tries = 0; setup.script.size() < length && tries < 1000; ++tries) {
             Op op = any ? next_operation() : ops[random() % ops.size()];
-            if (puts_link_outside(world, op) || op.run(world) != 0)
+            if (test::puts_link_outside(world, op) || op.run(world) != 0)
                 continue;
-            op.lossy = lossy && random() % 4 == 0;
+            op.lost = lossy && random() % 4 == 0;
             if (splits && random() % 4 != 0)
                 op.split = random() % 6;
             setup.script.push_back(op);
         }
         const std::size_t rarely = 2 + random() % 6;  // once in so many calls, on average
         operations += setup.script.size();
-        const auto run = [&](const Script& script, bool log) {
-            Setup shorter = setup;
-            shorter.script = script;
-            std::mt19937_64 moment(seed);
-            return test::run(
-                shorter,
-                [&](std::string_view, std::size_t left) -> std::size_t {
-                    return moment() % rarely != 0 ? 0 : 1 + moment() % left;
-                },
-                log);
+        std::mt19937_64 moments(seed);
+        const test::Moment moment = [&](std::size_t left) -> std::size_t {
+            return moments() % rarely != 0 ? 0 : 1 + moments() % left;
         };
-        const Outcome whole = run(setup.script, false);
+        const Outcome outcome = test::run(setup, moment);
         followed += follows ? 1 : 0;
-        checked += follows && !whole.silent_links ? 1 : 0;
-        if (whole.error.empty())
+        checked += follows && !outcome.silent_links ? 1 : 0;
+        if (outcome.error.empty())
             continue;
-        const Script shortest = test::shrink(
-            setup.script, [&](const Script& script) { return !run(script, false).error.empty(); });
-        const Outcome outcome = run(shortest, true);
-        std::string start;
-        for (const char* top : {"/r", "/o"})
-            for (const auto& [path, directory] : setup.world.tree(top))
-                start += ' ' + path + (directory ? "/" : setup.world.is_symlink(path) ? "@" : "");
-        FAIL("seed " << seed << ": " << outcome.error << "\n  start:" << start
-                     << "\n  script: " << test::to_string(shortest) << '\n'
-                     << outcome.log);
+        moments.seed(seed);
+        FAIL("seed " << seed << ": " << test::describe_failure(setup, moment));
     }
     std::cout << "sampled: seeds " << first << " to " << last << ", " << operations
               << " operations; " << followed << " scripts with links, all of them checked in "
@@ -486,7 +408,7 @@ TEST_CASE("an outer root is removed at any moment, and the inner one goes on") {
             world.mkdir(path);
         const auto operate = [&](std::size_t most, Script& script) {
             for (std::size_t left = random() % most; left > 0; --left) {
-                const Op op = any_operation(random, names);
+                const Op op = test::any_operation(random, names);
                 if (op.a != "/r/a" && op.b != "/r/a" && op.run(world) == 0)
                     script.push_back(op);
             }
@@ -518,7 +440,7 @@ TEST_CASE("an outer root is removed at any moment, and the inner one goes on") {
             operate(12, script);
             read(1 + random() % 20);
         }
-        script.push_back({"remove_tree", "/r", ""});
+        script.push_back({"remove_tree", "/r"});
         tree.remove_tree("/r");
         picture.narrow("/r/a");
         operate(12, script);
@@ -569,18 +491,18 @@ TEST_CASE("each kernel call may fail once, in every way, and the promises hold a
                                 ways = kinds.size();
                                 return way < ways ? -kinds[way] : 0;
                             };
-                            const auto never = [](std::string_view, std::size_t) {
-                                return std::size_t{0};
-                            };
-                            const Outcome outcome = test::run(setup, never, false, fault);
+                            const auto never = [](std::size_t) { return std::size_t{0}; };
+                            const Outcome outcome = test::run(setup, never, fault);
                             reached = calls > position;
                             faults += reached && way < ways ? 1 : 0;
                             if (outcome.error.empty())
                                 continue;
                             calls = 0;
+                            test::Transcript transcript;
+                            test::run(setup, never, fault, &transcript);
                             FAIL_CHECK(outcome.error << "\n  script: " << test::to_string(script)
                                                      << ", fault at call " << position << '\n'
-                                                     << test::run(setup, never, true, fault).log);
+                                                     << transcript.text);
                             return false;
                         }
                     }

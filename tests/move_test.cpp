@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// moved_from: the second half of a rename knows where it came from, if this stream saw the first.
+// moved_from: a MOVED_TO knows where it came from, if this stream saw its MOVED_FROM.
 #include "scripted_kernel.hpp"
 #include "support.hpp"
 
@@ -49,7 +49,7 @@ TEST_CASE("what comes from outside has no moved_from") {
     CHECK(drain_lines(i, dir) == Lines{"MOVED_TO f"});
 }
 
-TEST_CASE("moved_from needs the first half to be asked for") {
+TEST_CASE("moved_from needs MOVED_FROM to be asked for") {
     TempDir dir;
     test::touch(dir / "a");
     Inotify i{0ms};
@@ -71,7 +71,7 @@ TEST_CASE("chains and swaps of names come out right") {
                                        "MOVED_TO a < b", "MOVED_FROM c", "MOVED_TO b < c"});
 }
 
-TEST_CASE("under two paths each tells the rename under its own name") {
+TEST_CASE("under two paths each reports the rename under its own name") {
     TempDir dir;
     fs::create_directory(dir / "real");
     fs::create_directory_symlink("real", dir / "link");
@@ -95,7 +95,7 @@ TEST_CASE("a watched path with a slash at its end gives no double slash") {
     CHECK(events[1].moved_from == (dir / "a").native());
 }
 
-TEST_CASE("halves that other records separate find each other") {
+TEST_CASE("rename records that other records separate find each other") {
     ScriptedInotify i;
     i.add_watch("/x");
     i.add_watch("/y");
@@ -107,7 +107,7 @@ TEST_CASE("halves that other records separate find each other") {
                                                    "MOVED_TO x/q < y/p"});
 }
 
-TEST_CASE("halves that the end of a read separates find each other") {
+TEST_CASE("rename records that the end of a read separates find each other") {
     ScriptedInotify i;
     i.add_watch("/d");
     i.kernel().queue(record(1, IN::MOVED_FROM, "a", 10));
@@ -115,7 +115,8 @@ TEST_CASE("halves that the end of a read separates find each other") {
     CHECK(test::lines(test::drain(i), "/d") == Lines{"MOVED_FROM a", "MOVED_TO b < a"});
 }
 
-TEST_CASE("halves that an empty queue separates find each other, one cycle later but not two") {
+TEST_CASE(
+    "rename records that an empty queue separates find each other, one cycle later but not two") {
     ScriptedInotify i;
     i.add_watch("/d");
     i.kernel().queue(record(1, IN::MOVED_FROM, "a", 10) + record(1, IN::MOVED_FROM, "p", 11));

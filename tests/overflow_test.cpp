@@ -26,7 +26,7 @@ TEST_CASE("an overflow is an event without a descriptor or a path, whatever the 
     CHECK(events[2].filename == "after");
 }
 
-TEST_CASE("an overflow is told once, even with no watch or with several paths") {
+TEST_CASE("an overflow is reported once, even with no watch or with several paths") {
     ScriptedInotify i;
     i.kernel().queue(record(-1, IN::Q_OVERFLOW));
     CHECK(test::drain(i).size() == 1);

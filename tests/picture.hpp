@@ -33,7 +33,7 @@ public:
         if (event.path != root_) {
             const auto directory = entries_.find(event.path);
             if (directory == entries_.end())
-                return "an event in a directory that was not announced";
+                return "an event in a directory that was not reported";
             if (!directory->second && !follows_links_)
                 return "an event in what is no directory";
         }
@@ -50,10 +50,10 @@ public:
             const bool twice = known && !replaces;
             entries_.insert_or_assign(path, is_dir);
             const std::string wrong = event.moved_from.empty() ? "" : carry(event, path);
-            return twice ? "announced twice" : wrong;
+            return twice ? "reported twice" : wrong;
         }
         if (!known)
-            return "an event about an entry that was not announced";
+            return "an event about an entry that was not reported";
         if (held->second != is_dir)
             return "a file taken for a directory, or the other way round";
         if (event.mask.intersects(IN::DELETE | IN::MOVED_FROM))
@@ -75,7 +75,7 @@ public:
     }
 
 private:
-    // What a directory's own watch says changes nothing: its parent's says the same.
+    // What a directory's own watch reports changes nothing: its parent's reports the same.
     std::string apply_own(const inotify::Event& event) {
         namespace IN = inotify::IN;
         if (event.mask.intersects(IN::DELETE_SELF))

@@ -43,7 +43,7 @@ TEST_CASE("a directory that fails by itself is tried after 1 s, 2 s, 4 s and so 
 }
 
 TEST_CASE(
-    "a try that comes to nothing is followed by another, although nobody says that it failed") {
+    "a try that comes to nothing is followed by another, although no failure of it is noted") {
     RetryQueue queue;
     queue.fail(1, EACCES, at(0s));
     queue.fail(2, ENOSPC, at(0s));
@@ -146,7 +146,7 @@ TEST_CASE("of a directory that a shortage kept silent the client hears when it f
     CHECK(queue.fail(2, EACCES, at(0s)));
     CHECK(!queue.fail(2, ENOSPC, at(0s)));
     CHECK(queue.fail(1, EACCES, at(0s)));
-    CHECK(queue.fail(1, EMFILE, at(0s)));  // a shortage that nobody has heard of
+    CHECK(queue.fail(1, EMFILE, at(0s)));  // a shortage that was not reported yet
     std::vector<std::pair<NodeId, int>> errors;
     queue.for_each([&](NodeId node, int error) { errors.emplace_back(node, error); });
     CHECK(errors == std::vector<std::pair<NodeId, int>>{{1, EMFILE}, {2, ENOSPC}});

@@ -49,6 +49,8 @@ public:
     void fail_read(int error) { reads_.push_back({{}, error}); }
     /// The next wait without an earlier script does `action` and returns its result.
     void on_wait(std::function<int()> action) { waits_.push_back(std::move(action)); }
+    /// The next wait for the changes of a directory does `action` first.
+    void on_await(std::function<void()> action) { awaits_.push_back(std::move(action)); }
     /// The next inotify_add_watch(2) fails.
     void fail_add_watch(int error) { add_watch_error = error; }
 
@@ -59,6 +61,7 @@ public:
     std::vector<std::pair<std::string, inotify::Mask>> added;  // what add_watch() was called with
     std::vector<int> removed;               // what remove_watch() was called with
     std::vector<inotify::Duration> waited;  // what wait() was called with
+    std::vector<int> awaited;  // the watch descriptors of what await_changes() was called with
     int reads = 0;
     std::atomic<bool> woken = false;
 
@@ -115,13 +118,25 @@ public:
     void clear_wake() noexcept override { woken = false; }
     [[nodiscard]] int descriptor() const noexcept override { return -1; }
 
+    // A directory that is in `wds` is open as its watch descriptor.
+    int open_directory(int, const std::string& path, bool) override {
+        const auto known = wds.find(path);
+        return known == wds.end() ? -ENOENT : known->second;
+    }
+    void close_directory(int) noexcept override {}
+    void await_changes(int directory) override {
+        awaited.push_back(directory);
+        if (awaits_.empty())
+            return;
+        const auto action = std::move(awaits_.front());
+        awaits_.pop_front();
+        action();
+    }
+
     // A flat adapter makes none of these calls.
-    int open_directory(int, const std::string&, bool) override { return -ENOSYS; }
+    int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
     int open_path(int, const std::string&) override { return -ENOSYS; }
     int read_link(int, std::string&) override { return -ENOSYS; }
-    void close_directory(int) noexcept override {}
-    int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
-    void await_changes(int) override {}
     int stat(int, const std::string&, bool, inotify::detail::Stat&) override { return -ENOSYS; }
     int resolve(const std::string&, std::string&) override { return -ENOSYS; }
 
@@ -137,6 +152,7 @@ private:
     };
     std::deque<Read> reads_;
     std::deque<std::function<int()>> waits_;
+    std::deque<std::function<void()>> awaits_;
     int next_wd_ = 1;
 };
 

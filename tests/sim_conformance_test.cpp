@@ -2,11 +2,10 @@
 // The simulated kernel is held to the real one: the same scripts give the same records on both.
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/record.hpp>
+#include "operation.hpp"
 #include "sim_kernel.hpp"
 
-#include <dirent.h>
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +26,8 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -38,6 +39,7 @@ using inotify::detail::parse_record;
 using inotify::detail::ParseResult;
 using inotify::detail::Record;
 using inotify::detail::Stat;
+using test::Op;
 
 struct OwnedRecord {
     int wd = -1;
@@ -118,11 +120,11 @@ enum class Call {
     read,
 };
 constexpr std::array<const char*, 23> call_names = {
-    "mkdir",        "rmdir",           "mkfifo",    "create",    "write",
-    "read_file",    "unlink",          "rename",    "exchange",  "link",
-    "symlink",      "chmod",           "list",      "add_watch", "add_watch_open",
-    "remove_watch", "open_directory",  "list_open", "stat_open", "open_path",
-    "read_link",    "close_directory", "read"};
+    "mkdir",        "rmdir",           "mkfifo",      "create",    "write",
+    "read",         "unlink",          "rename",      "exchange",  "link",
+    "symlink",      "chmod",           "list",        "add_watch", "add_watch_open",
+    "remove_watch", "open_directory",  "list_open",   "stat_open", "open_path",
+    "read_link",    "close_directory", "read_records"};
 
 struct Step {
     Call call = Call::read;
@@ -132,13 +134,25 @@ struct Step {
     std::size_t slot = 0;      // of an open directory, or which descriptor
 };
 
+// What another process does in a step; nothing in the steps of the library.
+std::optional<Op> operation_of(const Step& step) {
+    if (step.call >= Call::add_watch)
+        return {};
+    const auto absolute = [](const std::string& path) { return path.empty() ? "" : '/' + path; };
+    Op op{call_names[static_cast<std::size_t>(step.call)], absolute(step.path),
+          absolute(step.other)};
+    if (step.call == Call::symlink)
+        op.b = std::exchange(op.a, step.other);
+    return op;
+}
+
 std::ostream& operator<<(std::ostream& out, const Step& step) {
     return out << call_names[static_cast<std::size_t>(step.call)] << " \"" << step.path << "\" \""
                << step.other << "\" 0x" << std::hex << step.number << std::dec << " slot "
                << step.slot;
 }
 
-// The file system operations of one side.
+// One of the two file systems, with its kernel.
 class Side {
 public:
     Side() = default;
@@ -146,7 +160,8 @@ public:
     Side& operator=(const Side&) = delete;
     virtual ~Side() = default;
 
-    virtual int operate(const Step& step) = 0;
+    /// The operation's absolute paths begin at the top.
+    virtual int run(const Op& op) = 0;
     virtual Kernel& kernel() = 0;
     [[nodiscard]] virtual std::string path(const std::string& relative) const = 0;
 };
@@ -173,26 +188,7 @@ public:
         return relative.empty() ? "/outer/top" : "/outer/top/" + relative;
     }
 
-    int operate(const Step& step) override {
-        const std::string path = this->path(step.path);
-        const std::string other = this->path(step.other);
-        switch (step.call) {
-        case Call::mkdir: return world_.mkdir(path);
-        case Call::rmdir: return world_.rmdir(path);
-        case Call::mkfifo: return world_.mkfifo(path);
-        case Call::create: return world_.create(path);
-        case Call::write: return world_.write(path);
-        case Call::read_file: return world_.read_file(path);
-        case Call::unlink: return world_.unlink(path);
-        case Call::rename: return world_.rename(path, other);
-        case Call::exchange: return world_.exchange(path, other);
-        case Call::link: return world_.link(path, other);
-        case Call::symlink: return world_.symlink(step.other, path);
-        case Call::chmod: return world_.chmod(path);
-        case Call::list: return world_.list(path);
-        default: return 0;
-        }
-    }
+    int run(const Op& op) override { return op.below(path("")).run(world_); }
 
 private:
     sim::World world_;
@@ -224,56 +220,9 @@ public:
         return relative.empty() ? top_ : top_ + "/" + relative;
     }
 
-    int operate(const Step& step) override {
-        const std::string path = this->path(step.path);
-        const std::string other = this->path(step.other);
-        switch (step.call) {
-        case Call::mkdir: return result_of(::mkdir(path.c_str(), 0777));
-        case Call::rmdir: return result_of(::rmdir(path.c_str()));
-        case Call::mkfifo: return result_of(::mkfifo(path.c_str(), 0666));
-        case Call::create: return use(path, O_WRONLY | O_CREAT);
-        case Call::write: return use(path, O_WRONLY);
-        case Call::read_file: return use(path, O_RDONLY);
-        case Call::unlink: return result_of(::unlink(path.c_str()));
-        case Call::rename: return result_of(::rename(path.c_str(), other.c_str()));
-        case Call::exchange:
-            return result_of(
-                ::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE));
-        case Call::link: return result_of(::link(path.c_str(), other.c_str()));
-        case Call::symlink: return result_of(::symlink(step.other.c_str(), path.c_str()));
-        case Call::chmod: return result_of(::chmod(path.c_str(), 0755));
-        case Call::list: return list(path);
-        default: return 0;
-        }
-    }
+    int run(const Op& op) override { return op.below(path("")).run(); }
 
 private:
-    static int result_of(int value) { return value < 0 ? -errno : 0; }
-
-    static int use(const std::string& path, int flags) {
-        const int fd = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, 0666);
-        if (fd < 0)
-            return -errno;
-        char byte = 'x';
-        ssize_t size = 0;
-        if (flags == O_WRONLY)
-            size = ::write(fd, &byte, 1);
-        else if (flags == O_RDONLY)
-            size = ::read(fd, &byte, 1);
-        const int result = size < 0 ? -errno : 0;
-        ::close(fd);
-        return result;
-    }
-
-    static int list(const std::string& path) {
-        DIR* directory = ::opendir(path.c_str());
-        if (directory == nullptr)
-            return -errno;
-        while (::readdir(directory) != nullptr) {
-        }
-        return result_of(::closedir(directory));
-    }
-
     Kernel& kernel_;
     std::string outer_;
     std::string top_;
@@ -571,7 +520,7 @@ private:
             const std::ptrdiff_t size = read_some(kernel, step.number, seen.records);
             return static_cast<int>(size);
         }
-        default: return side.operate(step);
+        default: return side.run(*operation_of(step));
         }
     }
 
@@ -706,13 +655,8 @@ TEST_CASE("a listing shows what was made after the directory was opened") {
         as_of_rewind.world().lists_as_of_rewind = true;
         for (Side* side : {static_cast<Side*>(&real), static_cast<Side*>(&live),
                            static_cast<Side*>(&as_of_rewind)}) {
-            const auto make = [&](Call call, const char* path) {
-                Step step;
-                step.call = call;
-                step.path = path;
-                REQUIRE(side->operate(step) == 0);
-            };
-            make(Call::create, "before");
+            const auto make = [&](const Op& op) { REQUIRE(side->run(op) == 0); };
+            make({"create", "/before"});
             const int directory =
                 side->kernel().open_directory(Kernel::no_directory, side->path(""), false);
             std::vector<std::string> names;
@@ -724,10 +668,10 @@ TEST_CASE("a listing shows what was made after the directory was opened") {
                     names.push_back(entry.name);
                 std::sort(names.begin(), names.end());
             };
-            make(Call::create, "after");
+            make({"create", "/after"});
             list();
             CHECK(names == std::vector<std::string>{"after", "before"});
-            make(Call::mkdir, "again");
+            make({"mkdir", "/again"});
             side->kernel().await_changes(directory);
             list();
             CHECK(names == std::vector<std::string>{"after", "again", "before"});
@@ -783,21 +727,15 @@ TEST_CASE("the simulated queue overflows as the real one does") {
     for (Side* side : {static_cast<Side*>(&real), static_cast<Side*>(&simulated)}) {
         std::vector<OwnedRecord>& seen = records[next++];
         REQUIRE(side->kernel().add_watch(side->path(""), IN_ALL_EVENTS) == 1);
-        const auto operate = [&](Call call, const char* path) {
-            Step step;
-            step.call = call;
-            step.path = path;
-            side->operate(step);
-        };
-        operate(Call::create, "a");
+        side->run({"create", "/a"});
         for (long i = 0; i < limit / 2 + 10; ++i)
-            operate(Call::chmod, i % 2 == 0 ? "a" : "");
+            side->run({"chmod", i % 2 == 0 ? "/a" : ""});
         for (long i = 0; i < limit / 3; ++i)
-            operate(Call::write, "a");
+            side->run({"write", "/a"});
         read_some(side->kernel(), 4096, seen);
         // These come while the overflow record is still queued.
-        operate(Call::write, "a");
-        operate(Call::unlink, "a");
+        side->run({"write", "/a"});
+        side->run({"unlink", "/a"});
         for (const OwnedRecord& record : read_all(side->kernel()))
             seen.push_back(record);
     }
@@ -926,20 +864,10 @@ TEST_CASE("a simulated path is resolved as the real one") {
     std::array<std::vector<std::string>, 2> resolved;
     std::size_t next = 0;
     for (Side* side : {static_cast<Side*>(&real), static_cast<Side*>(&simulated)}) {
-        const auto operate = [&](Call call, const char* path, const char* other = "") {
-            Step step;
-            step.call = call;
-            step.path = path;
-            step.other = other;
-            REQUIRE(side->operate(step) == 0);
-        };
-        operate(Call::mkdir, "a");
-        operate(Call::mkdir, "a/b");
-        operate(Call::create, "a/f");
-        operate(Call::symlink, "link", "a/b");
-        operate(Call::symlink, "a/b/up", "..");
-        operate(Call::symlink, "a/file", "f");
-        operate(Call::symlink, "a/loop", "loop");
+        for (const Op& op : {Op{"mkdir", "/a"}, Op{"mkdir", "/a/b"}, Op{"create", "/a/f"},
+                             Op{"symlink", "a/b", "/link"}, Op{"symlink", "..", "/a/b/up"},
+                             Op{"symlink", "f", "/a/file"}, Op{"symlink", "loop", "/a/loop"}})
+            REQUIRE(side->run(op) == 0);
         std::string base;
         REQUIRE(side->kernel().resolve(side->path(""), base) == 0);
         for (const char* path :

@@ -61,6 +61,10 @@ public:
         return handle == nullptr ? -EBADF : watch(handle->inode, mask);
     }
 
+    [[nodiscard]] bool is_watched(int wd) override {
+        return wd > 0 && index(wd) < watches_.size() && watches_[index(wd)].inode != 0;
+    }
+
     int remove_watch(int wd) override {
         if (const int fault = begin("remove_watch"); fault < 0)
             return fault;
@@ -574,7 +578,8 @@ int World::move(std::string_view from, std::string_view to, bool exchanging) {
     if (target != 0 && !exchanging && !inodes_[target].entries.empty())
         return -ENOTEMPTY;
 
-    locked_ = {old_place.directory, new_place.directory};
+    if (held_from_)
+        locked_ = {old_place.directory, new_place.directory};
     // A directory that is replaced keeps its old name and parent, as its dentry does.
     if (target != 0)
         detach(target, new_place.directory, new_place.name);
@@ -741,12 +746,16 @@ bool World::is_symlink(std::string_view path) const {
     return id != 0 && inodes_[id].type == FileType::symlink;
 }
 
+const std::string& World::target(std::string_view path) const {
+    return inodes_[inode(path)].target;
+}
+
 Id World::directory(std::string_view path) const {
     Place place;
     return find(path, Last::follow, place) == 0 && is_dir(place.inode) ? place.inode : 0;
 }
 
-Id World::target(std::string_view path) const {
+Id World::leads_to(std::string_view path) const {
     Place place;
     return find(path, Last::follow, place) < 0 ? 0 : place.inode;
 }

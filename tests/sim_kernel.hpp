@@ -62,6 +62,8 @@ public:
     }
     /// Queues the records that were kept back.
     void finish_operation();
+    /// True when records are kept back: nothing has waited for them since.
+    [[nodiscard]] bool is_operating() const { return !held_.empty(); }
 
     int mount(std::string_view path);  // a new file system with its own device number
     int bind(std::string_view source, std::string_view target);
@@ -77,8 +79,10 @@ public:
     [[nodiscard]] bool exists(std::string_view path) const { return inode(path) != 0; }
     [[nodiscard]] bool is_dir(std::string_view path) const;
     [[nodiscard]] bool is_symlink(std::string_view path) const;
+    /// What is written in the symlink at `path`.
+    [[nodiscard]] const std::string& target(std::string_view path) const;
     /// What `path` leads to, through symlinks; 0: nothing.
-    [[nodiscard]] Id target(std::string_view path) const;
+    [[nodiscard]] Id leads_to(std::string_view path) const;
     /// The directory that `path` leads to, through symlinks; 0: there is none.
     [[nodiscard]] Id directory(std::string_view path) const;
     /// What is in a directory: true for a directory.
@@ -104,7 +108,7 @@ public:
 
     std::size_t max_user_watches = 8192;
     std::size_t max_queued_events = 16384;
-    bool counts_subdirectories = true;  // false: as btrfs, a link count tells nothing
+    bool counts_subdirectories = true;  // false: as btrfs, a link count says nothing
     bool unknown_types = false;         // true: list() knows no types
     // True: as on btrfs, list() shows nothing that was made since it began by rewinding. That is a
     // call of its own then, "rewind".

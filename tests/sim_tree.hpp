@@ -21,7 +21,7 @@ inline std::size_t depth_below(const std::string& root, const std::string& path)
         std::count(path.begin() + static_cast<std::ptrdiff_t>(root.size()), path.end(), '/'));
 }
 
-/// What a client is told of the world: path → whether it is a directory.
+/// What is reported of the world to a client: path → whether it is a directory.
 inline std::map<std::string, bool> told_tree(const sim::World& world, const std::string& root,
                                              const inotify::TreeOptions& options) {
     auto result = world.tree(root);
@@ -87,11 +87,11 @@ inline std::map<std::string, bool> followed_tree(const sim::World& world,
 }
 
 /// What is wrong with the watches of a tree that follows symbolic links; nothing if each watched
-/// path leads to what is watched, and each directory and, if `links`, each link leads to something
-/// that is.
+/// path leads to what is watched, and each directory and each link, but for the `silent` ones,
+/// leads to something that is.
 inline std::string wrong_followed(const sim::World& world, const inotify::InotifyTree& tree,
                                   const std::string& root, const inotify::TreeOptions& options,
-                                  bool links) {
+                                  const std::set<sim::Id>& silent) {
     std::set<sim::Id> reached;
     for (const auto& [wd, inode] : world.watches())
         reached.insert(inode);
@@ -106,7 +106,7 @@ inline std::string wrong_followed(const sim::World& world, const inotify::Inotif
             return "watched as another directory: " + watch.path;
     for (const auto& [path, directory] : followed_tree(world, tree, options))
         if (const sim::Id inode = world.directory(path);
-            (directory || links) && inode != 0 && !reached.contains(inode) &&
+            inode != 0 && !reached.contains(inode) && !silent.contains(world.inode(path)) &&
             depth_below(root, path) <= options.max_depth)
             return "not watched: " + path;
     return "";

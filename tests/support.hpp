@@ -170,7 +170,7 @@ inline Lines drain_lines(inotify::Inotify& adapter, const TempDir& directory) {
     return lines(drain(adapter), directory);
 }
 
-/// Whether another event loop is told that there is something to loop over.
+/// Whether another event loop is woken because there is something to loop over.
 inline bool readable(const inotify::Inotify& adapter) {
     pollfd descriptor{.fd = adapter.fd(), .events = POLLIN, .revents = 0};
     return ::poll(&descriptor, 1, 0) == 1 && (descriptor.revents & POLLIN) != 0;

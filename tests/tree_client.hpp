@@ -59,15 +59,15 @@ struct Client {
         return events;
     }
 
-    /// The picture is the disk, and a file made in any directory is told once, at its path.
+    /// The picture is the disk, and a file made in any directory is reported once, at its path.
     void check() {
         cycle();
         CAPTURE(overflowed);
         const auto disk = on_disk(root);
         for (const auto& [path, is_directory] : disk)
-            CHECK_MESSAGE(picture.entries().contains(path), "not told: " << path);
+            CHECK_MESSAGE(picture.entries().contains(path), "not reported: " << path);
         for (const auto& [path, is_directory] : picture.entries())
-            CHECK_MESSAGE(disk.contains(path), "not told to be gone: " << path);
+            CHECK_MESSAGE(disk.contains(path), "not reported to be gone: " << path);
         std::multiset<std::string> made{(root / "probe").native()};
         for (const auto& [path, is_directory] : disk)
             if (is_directory)
@@ -76,11 +76,11 @@ struct Client {
         CHECK(tree.coverage().watched == made.size());
         for (const auto& path : made)
             touch(path);
-        std::multiset<std::string> told;
+        std::multiset<std::string> reported;
         for (const inotify::Event& event : cycle())
             if (event.mask == inotify::IN::CREATE)
-                told.insert(event.full_path().native());
-        CHECK(told == made);
+                reported.insert(event.full_path().native());
+        CHECK(reported == made);
         for (const auto& path : made)
             fs::remove(path);
         cycle();

@@ -265,7 +265,7 @@ TEST_CASE("a tree of depth 1,000, whose paths are longer than PATH_MAX, is watch
     }
 }
 
-TEST_CASE("a tree of depth 1,000 that is made, moved in and renamed is announced once") {
+TEST_CASE("a tree of depth 1,000 that is made, moved in and renamed is reported once") {
     TempDir dir, outside;
     InotifyTree tree(dir.path(), asking(names));
     SUBCASE("made") {
@@ -316,7 +316,7 @@ TEST_CASE("directories without the right to read come as errors once, and heal")
         fs::permissions(dir / "locked", fs::perms::none);
         InotifyTree tree(dir.path(), asking(names));
         auto events = drain(tree);
-        report.check(events.size() == 1, "one error is told at the start");
+        report.check(events.size() == 1, "one error is reported at the start");
         for (const Event& event : events) {
             report.check(event.error == std::errc::permission_denied, "the error is EACCES");
             report.check(event.full_path() == dir / "locked", "the error has the path");
@@ -328,7 +328,7 @@ TEST_CASE("directories without the right to read come as errors once, and heal")
                          coverage.unwatched[0].path == (dir / "locked").native() &&
                          coverage.unwatched[0].error == std::errc::permission_denied,
                      "coverage says which is not");
-        report.check(!tree.get(2200ms), "the error is not told again when it is tried again");
+        report.check(!tree.get(2200ms), "the error is not reported again when it is tried again");
         test::touch(dir / "open/f");
         report.check_equal(described(drain(tree), dir), {"CREATE open/f"});
 
@@ -381,7 +381,7 @@ TEST_CASE("an unwatched directory that is deleted or moved out is not complained
         for (const char* name : {"tree/one", "tree/two"})
             fs::permissions(dir / name, fs::perms::owner_write | fs::perms::owner_exec);
         InotifyTree tree(dir / "tree", asking(names));
-        report.check(drain(tree).size() == 2, "two errors are told");
+        report.check(drain(tree).size() == 2, "two errors are reported");
         fs::remove(dir / "tree/one");
         fs::rename(dir / "tree/two", dir / "two");
         report.check_equal(described(drain(tree), dir),
@@ -443,7 +443,7 @@ TEST_CASE("at the limit of watches the loop goes on, and heals once there is roo
             report.check(unwatched.error == std::errc::no_space_on_device &&
                              test::contains(unwatched.error.message(), "max_inotify_watches"),
                          "with the same error");
-        report.check(!tree.get(1200ms), "not told again when tried again");
+        report.check(!tree.get(1200ms), "not reported again when tried again");
 
         fs::create_directory(dir / "new");
         report.check_equal(described(drain(tree), dir), {"CREATE|ISDIR new"});
@@ -459,7 +459,7 @@ TEST_CASE("at the limit of watches the loop goes on, and heals once there is roo
         for (const char* line :
              {"CREATE|ISDIR newer/x", "CREATE|ISDIR newer/x/y", "CREATE newer/x/f"})
             report.check(std::ranges::count(found, line) == 1, std::string("once: ") + line);
-        report.check(std::ranges::adjacent_find(found) == found.end(), "nothing is told twice");
+        report.check(std::ranges::adjacent_find(found) == found.end(), "nothing is reported twice");
         report.check(tree.coverage().watched == 24, "all are watched in the end");
         test::touch(dir / "d7/sub/f");
         test::touch(dir / "newer/x/y/g");
@@ -522,7 +522,7 @@ TEST_CASE("a root beyond the limit of watches throws and says which limit") {
     });
 }
 
-TEST_CASE("one_file_system tells of a mount point and stays out of it") {
+TEST_CASE("one_file_system reports a mount point and stays out of it") {
     TempDir dir;
     fs::create_directories(dir / "mount");
     fs::create_directories(dir / "a/b");
@@ -552,7 +552,7 @@ TEST_CASE("one_file_system tells of a mount point and stays out of it") {
     });
 }
 
-TEST_CASE("the file system of a root can be unmounted, which is told; the others go on") {
+TEST_CASE("the file system of a root can be unmounted, which is reported; the others go on") {
     TempDir dir;
     fs::create_directories(dir / "mount");
     fs::create_directories(dir / "other/a");
@@ -603,7 +603,7 @@ TEST_CASE("a file system inside a tree can be unmounted, and what it covered is 
             test::touch(dir / "a/mount/in/f");
             for (const Event& event : drain(tree))
                 report.check(picture.apply(event).empty(), "the picture takes every event");
-            report.check(picture.entries().size() == 5, "the new file is told");
+            report.check(picture.entries().size() == 5, "the new file is reported");
             unmount(dir / "a/mount");
             const auto events = drain(tree);
             for (const Event& event : events)
@@ -615,7 +615,7 @@ TEST_CASE("a file system inside a tree can be unmounted, and what it covered is 
             report.check(
                 std::ranges::any_of(
                     events, [](const Event& event) { return event.mask.intersects(IN::UNMOUNT); }),
-                "UNMOUNT is told");
+                "UNMOUNT is reported");
             report.check_equal(watched(tree, dir), {".", "a", "a/mount"});
             report.check(tree.coverage().unwatched.empty(), "nothing is missing");
             test::touch(dir / "a/mount/f");
@@ -650,7 +650,7 @@ TEST_CASE("a directory of the tree mounted inside another neither loops nor wand
             fs::create_directories(dir / "a/new/er");
             fs::create_directories(dir / "other/mount/b/from there");
             const auto lines = described(drain(tree), dir);
-            report.check(lines.size() == 4, "each is told once");
+            report.check(lines.size() == 4, "each is reported once");
             for (int i = 0; i < 3; ++i)
                 report.check(drain(tree).empty(), "and then no more");
             const auto later = watched(tree, dir);
@@ -660,7 +660,7 @@ TEST_CASE("a directory of the tree mounted inside another neither loops nor wand
             fs::remove(dir / "a/f");
             fs::remove_all(dir / "a/new");
             fs::remove(dir / "a/b/from there");
-            report.check(drain(tree).size() == 4, "and their end is told once");
+            report.check(drain(tree).size() == 4, "and their end is reported once");
         }
     });
 }

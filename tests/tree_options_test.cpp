@@ -65,7 +65,7 @@ void overflow(const TempDir& dir) {
 
 }  // namespace
 
-TEST_CASE("a narrow mask tells of files what it asks for, and of directories what changes") {
+TEST_CASE("a narrow mask reports of files what it asks for, and of directories what changes") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
     InotifyTree tree(dir.path(), asking(IN::CLOSE_WRITE));
@@ -80,7 +80,7 @@ TEST_CASE("a narrow mask tells of files what it asks for, and of directories wha
                                           "DELETE|ISDIR d"});
 }
 
-TEST_CASE("a mask without an event tells of directories alone") {
+TEST_CASE("a mask without an event reports directories alone") {
     TempDir dir;
     InotifyTree tree(dir.path(), asking(Mask()));
     fs::create_directories(dir / "a/b");
@@ -122,7 +122,7 @@ TEST_CASE("the block duration is the options' or the third argument") {
     CHECK(error_of([&] { InotifyTree(dir.path(), options); }).code().value() == EINVAL);
 }
 
-TEST_CASE("what is excluded is neither watched nor entered nor told") {
+TEST_CASE("what is excluded is neither watched nor entered nor reported") {
     TempDir dir, outside;
     const auto excluded = [](std::string_view path) { return path.ends_with("/no"); };
     fs::create_directories(dir / "yes/no/below");
@@ -218,7 +218,7 @@ TEST_CASE("a renamed directory may bring other paths to be excluded") {
     CHECK(watched(tree, dir) == Lines{".", "a", "a/open", "a/secret", "a/secret/deep"});
 }
 
-TEST_CASE("a tree of depth 0 tells of the root's own entries") {
+TEST_CASE("a tree of depth 0 reports the root's own entries") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
     InotifyTree tree(dir.path(), limited(0));
@@ -303,7 +303,7 @@ TEST_CASE("directories behind symbolic links are watched under the link's path")
           Lines{"CREATE link/sub/f", "CREATE|ISDIR link/new", "CREATE|ISDIR link/new/er"});
 }
 
-TEST_CASE("a new link is told as a file, and what is behind it is announced") {
+TEST_CASE("a new link is reported as a file, and then what is behind it") {
     TempDir dir, outside;
     fs::create_directories(outside / "sub");
     test::touch(outside / "f");
@@ -401,7 +401,7 @@ TEST_CASE("a directory behind two links stays watched when one of them goes") {
     CHECK(drain_lines(tree, dir) == Lines{"CREATE two/sub/f"});
 }
 
-TEST_CASE("report_existing first tells what is there, parents first, by CREATE alone") {
+TEST_CASE("report_existing first reports what is there, parents first, by CREATE alone") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
     test::write_file(dir / "a/f");
@@ -431,19 +431,19 @@ TEST_CASE("report_existing first tells what is there, parents first, by CREATE a
     }
 }
 
-TEST_CASE("report_existing tells nothing twice that comes while it reports") {
+TEST_CASE("report_existing reports nothing twice that comes meanwhile") {
     TempDir dir;
     for (int i = 0; i < 100; ++i)
         fs::create_directories(dir / ("d" + std::to_string(i)) / "sub");
     TreeOptions options = asking(names);
     options.report_existing = true;
     InotifyTree tree(dir.path(), options);
-    Lines told;
+    Lines reported;
     int made = 0;
     for (auto& event : tree.event_gen()) {
         if (!event)
             break;
-        told.push_back(event->full_path().native());
+        reported.push_back(event->full_path().native());
         if (made < 100) {
             fs::create_directories(dir / ("d" + std::to_string(99 - made)) / "more/and more");
             ++made;
@@ -452,7 +452,7 @@ TEST_CASE("report_existing tells nothing twice that comes while it reports") {
     Lines disk;
     for (const auto& entry : fs::recursive_directory_iterator(dir.path()))
         disk.push_back(entry.path().native());
-    CHECK(sorted(told) == sorted(disk));
+    CHECK(sorted(reported) == sorted(disk));
 }
 
 TEST_CASE("after an overflow, files are exact with track_files") {

@@ -25,7 +25,7 @@ void exchange(const fs::path& one, const fs::path& other) {
         throw std::system_error(errno, std::system_category(), "renameat2");
 }
 
-// What an exchange of `one` and `other` has to look like after it: the marks tell which is which.
+// What an exchange of `one` and `other` has to look like after it: the marks show which is which.
 void check_exchange(Client& client, const std::string& one, const std::string& other) {
     CAPTURE(one);
     CAPTURE(other);
@@ -173,7 +173,8 @@ TEST_CASE("two directories exchanged keep what is in each") {
     }
 }
 
-TEST_CASE("an exchange of two directories is told as two moves in an order that can be applied") {
+TEST_CASE(
+    "an exchange of two directories is reported as two moves in an order that can be applied") {
     TempDir dir;
     fs::create_directories(dir / "a/of a");
     fs::create_directories(dir / "b/of b");
@@ -350,7 +351,7 @@ TEST_CASE("a directory renamed and then removed, and one removed whose name is t
     client.check();
 }
 
-TEST_CASE("the halves of a rename that the end of a read separates find each other") {
+TEST_CASE("the records of a rename that the end of a read separates find each other") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
     constexpr int record = 32;  // bytes, with a name of less than 16

@@ -121,7 +121,7 @@ TEST_CASE("a root that is added twice is one root") {
     CHECK(tree.coverage().watched == 0);
 }
 
-TEST_CASE("a root that is added while it has a past is not told of it") {
+TEST_CASE("nothing is reported of what happened in a root before it was added") {
     TempDir one, two;
     InotifyTree tree(one.path(), asking(names));
     fs::create_directories(two / "a/b");
@@ -131,7 +131,7 @@ TEST_CASE("a root that is added while it has a past is not told of it") {
     CHECK(paths(drain(tree)) == Lines{two / "a/b/f"});
 }
 
-TEST_CASE("a root that is removed is not heard of again, not even what was queued") {
+TEST_CASE("nothing more is reported of a root that is removed, not even what was queued") {
     TempDir one, two;
     fs::create_directories(one / "a/b");
     InotifyTree tree({one.path(), two.path()}, asking(names));
@@ -163,7 +163,7 @@ TEST_CASE("what is no root cannot be removed") {
     CHECK(tree.coverage().watched == 2);
 }
 
-TEST_CASE("where roots overlap a directory is told once, under the root that came first") {
+TEST_CASE("where roots overlap a directory is reported once, under the root that came first") {
     TempDir dir;
     fs::create_directories(dir / "a/b/c");
 
@@ -423,7 +423,7 @@ TEST_CASE("a root that is a symbolic link is watched where it leads, unless DONT
     CHECK_NOTHROW(InotifyTree(dir / "real", asking(names | IN::DONT_FOLLOW)));
 }
 
-TEST_CASE("a root that is renamed is told, and keeps being watched under its given path") {
+TEST_CASE("a root that is renamed is reported, and keeps being watched under its given path") {
     TempDir dir;
     fs::create_directories(dir / "root/a");
     InotifyTree tree(dir / "root", asking(names));
@@ -457,7 +457,7 @@ TEST_CASE("a root whose parent is renamed goes on") {
     CHECK(drain_lines(tree, dir) == Lines{"CREATE parent/root/a/f"});
 }
 
-TEST_CASE("a root moved into another directory still tells of the directories it had") {
+TEST_CASE("a root moved into another directory still reports from the directories it had") {
     TempDir dir, outside;
     fs::create_directories(dir / "root/a");
     InotifyTree tree(dir / "root", asking(names));
@@ -477,7 +477,7 @@ TEST_CASE("a root moved into another directory still tells of the directories it
     CHECK(std::ranges::count(lines, "CREATE root/a/g") == 1);
 }
 
-TEST_CASE("a root that is deleted is told; the others go on") {
+TEST_CASE("a root that is deleted is reported; the others go on") {
     TempDir dir;
     fs::create_directories(dir / "one/a");
     fs::create_directories(dir / "two/b");
@@ -561,9 +561,9 @@ TEST_CASE("when an outer root is removed, what is queued of the inner one is spe
         test::touch("unheard");
         tree.remove_tree(dir.path());
         test::touch("a/b/h");
-        auto told = paths(drain(tree));
-        std::ranges::sort(told);
-        CHECK(told == Lines{"a/b/h", "a/c", "a/c/d", "a/g"});
+        auto reported = paths(drain(tree));
+        std::ranges::sort(reported);
+        CHECK(reported == Lines{"a/b/h", "a/c", "a/c/d", "a/g"});
         CHECK(watched(tree) == Lines{"a/", "a/b", "a/c", "a/c/d"});
     }
     SUBCASE("events") {
@@ -574,9 +574,9 @@ TEST_CASE("when an outer root is removed, what is queued of the inner one is spe
         tree.add_tree("a");
         fs::create_directory("a/c");
         tree.remove_tree(dir.path());
-        auto told = paths(drain(tree));
-        std::ranges::sort(told);
-        CHECK(told == Lines{"a/b", "a/b/f", "a/c"});
+        auto reported = paths(drain(tree));
+        std::ranges::sort(reported);
+        CHECK(reported == Lines{"a/b", "a/b/f", "a/c"});
         CHECK(watched(tree) == Lines{"a", "a/b", "a/c"});
     }
     SUBCASE("and each of several spellings goes on when those before it are removed") {

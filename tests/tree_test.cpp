@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// InotifyTree: what appears is watched and told once, what goes is gone, and it hears no reading of
-// its own.
+// InotifyTree: what appears is watched and reported once, what goes is gone, and its own
+// reading is not reported.
 #include "forwarding_kernel.hpp"
 #include "tree_client.hpp"
 
@@ -65,7 +65,7 @@ std::vector<std::string> watched_paths(const InotifyTree& tree) {
 
 }  // namespace
 
-TEST_CASE("what happens anywhere below the root is told by its path") {
+TEST_CASE("what happens anywhere below the root is reported by its path") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
     InotifyTree tree(dir.path(), asking(names));
@@ -82,7 +82,7 @@ TEST_CASE("what happens anywhere below the root is told by its path") {
     CHECK(events[2].filename == "f");
 }
 
-TEST_CASE("what is there at the start is not told") {
+TEST_CASE("what is there at the start is not reported") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
     test::touch(dir / "a/f");
@@ -91,7 +91,7 @@ TEST_CASE("what is there at the start is not told") {
     CHECK(watched_paths(tree) == Lines{dir.str(), dir / "a", dir / "a/b"});
 }
 
-TEST_CASE("directories made by mkdir -p are announced once, parents first") {
+TEST_CASE("directories made by mkdir -p are reported once, parents first") {
     TempDir dir;
     InotifyTree tree(dir.path(), asking(names));
     fs::create_directories(dir / "a/b/c");
@@ -105,7 +105,7 @@ TEST_CASE("directories made by mkdir -p are announced once, parents first") {
     CHECK(drain_lines(tree, dir) == Lines{"CREATE a/b/c/g"});
 }
 
-TEST_CASE("a file that no watch saw made is told by each of the events that are asked for") {
+TEST_CASE("a file that no watch saw made is reported by each of the events that are asked for") {
     for (const Mask mask : {IN::CREATE, IN::MODIFY, IN::CLOSE_WRITE, IN::CREATE | IN::CLOSE_WRITE,
                             IN::CREATE | IN::MODIFY | IN::CLOSE_WRITE, IN::DELETE}) {
         CAPTURE(to_string(mask));
@@ -122,7 +122,7 @@ TEST_CASE("a file that no watch saw made is told by each of the events that are 
     }
 }
 
-TEST_CASE("links and pipes in a new directory are told as well") {
+TEST_CASE("links and pipes in a new directory are reported as well") {
     TempDir dir;
     InotifyTree tree(dir.path(), asking(IN::CREATE | IN::CLOSE_WRITE));
     fs::create_directory(dir / "new");
@@ -134,7 +134,7 @@ TEST_CASE("links and pipes in a new directory are told as well") {
     CHECK(std::ranges::count(lines, "CLOSE_WRITE new/link") == 0);
 }
 
-TEST_CASE("what a look found is not told again when the kernel's word for it comes") {
+TEST_CASE("what a look found is not reported again when the kernel's record of it comes") {
     TempDir dir;
     Client client(dir.path(), asking(names));
     fs::create_directory(dir / "a");
@@ -149,7 +149,7 @@ TEST_CASE("what a look found is not told again when the kernel's word for it com
     client.check();
 }
 
-TEST_CASE("a copied tree is announced once, whenever the client reads") {
+TEST_CASE("a copied tree is reported once, whenever the client reads") {
     TempDir dir, source;
     for (const char* name : {"a/b", "a/c/d", "e"}) {
         fs::create_directories(source / name);
@@ -170,7 +170,7 @@ TEST_CASE("a copied tree is announced once, whenever the client reads") {
     client.check();
 }
 
-TEST_CASE("a populated directory that is moved in is announced with all that is in it") {
+TEST_CASE("a populated directory that is moved in is reported with all that is in it") {
     TempDir dir, outside;
     fs::create_directories(outside / "in/x/y");
     test::touch(outside / "in/f");
@@ -283,11 +283,11 @@ TEST_CASE("a directory that is deleted while one has it open can be made again")
         fs::remove(dir / "a");
         fs::create_directory(dir / "a");
         client.check();
-    }  // only now the kernel says DELETE_SELF and IGNORED of the first one
+    }  // only now the kernel queues DELETE_SELF and IGNORED of the first one
     client.check();
 }
 
-TEST_CASE("all of a tree that is deleted is told, and nothing stays watched") {
+TEST_CASE("all of a tree that is deleted is reported, and nothing stays watched") {
     TempDir dir;
     for (const char* name : {"a/b/c", "a/d", "e"})
         fs::create_directories(dir / name);
@@ -316,7 +316,7 @@ TEST_CASE("a directory whose name turns into a file's and back") {
     client.check();
 }
 
-TEST_CASE("an editor's atomic save is told as a new file that moves onto the old one") {
+TEST_CASE("an editor's atomic save is reported as a new file that moves onto the old one") {
     TempDir dir;
     fs::create_directory(dir / "a");
     test::write_file(dir / "a/text");
@@ -329,7 +329,7 @@ TEST_CASE("an editor's atomic save is told as a new file that moves onto the old
 }
 
 TEST_CASE(
-    "events about a directory itself are told once, by its parent, but for its end and move") {
+    "events about a directory itself are reported once, by its parent, but for its end and move") {
     TempDir dir;
     fs::create_directory(dir / "a");
     InotifyTree tree(dir.path(), asking(IN::ALL_EVENTS));
@@ -378,7 +378,7 @@ TEST_CASE("it hears another one's reading of a directory") {
     CHECK(drain_lines(tree, dir) == Lines{"OPEN|ISDIR a", "CLOSE_NOWRITE|ISDIR a"});
 }
 
-TEST_CASE("names of any bytes and of 255 of them are told as they are") {
+TEST_CASE("names of any bytes and of 255 of them are reported as they are") {
     TempDir dir;
     Client client(dir.path(), asking(names));
     const std::string longest(255, 'n');
@@ -474,7 +474,7 @@ TEST_CASE("a loop over a tree that is left goes on where it was") {
     CHECK(drain(tree).empty());
 }
 
-TEST_CASE("another event loop is told of what there is to read") {
+TEST_CASE("another event loop is woken for what there is to read") {
     TempDir dir;
     fs::create_directory(dir / "a");
     InotifyTree tree(dir.path(), asking(names));
@@ -493,7 +493,7 @@ TEST_CASE("another event loop is told of what there is to read") {
     CHECK_FALSE(readable(reporting));
 }
 
-TEST_CASE("another event loop is told of what happened while a root was added") {
+TEST_CASE("another event loop is woken for what happened while a root was added") {
     class TouchingKernel final : public test::ForwardingKernel {
     public:
         explicit TouchingKernel(fs::path path)

@@ -111,7 +111,7 @@ TEST_CASE("a root that another one covered goes on without its path") {
 }
 
 // What one entry of a look has watched is not taken back for another that turns out to lead there.
-TEST_CASE("what changes places while it is looked at is not told to be deleted") {
+TEST_CASE("what changes places while it is looked at is not reported to be deleted") {
     std::size_t calls = 1;
     for (std::size_t first = 0; first < calls; ++first)
         for (std::size_t second = first; second < calls; ++second) {

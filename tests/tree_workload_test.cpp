@@ -90,16 +90,16 @@ TEST_SUITE("threads") {
                 test::touch(path / "f");
             }
         });
-        std::map<std::string, int> told;
+        std::map<std::string, int> reported;
         for (const Event& event : events)
             if (event.mask.contains(IN::CREATE))
-                ++told[event.full_path().native()];
+                ++reported[event.full_path().native()];
         CAPTURE(has_overflow(events));
-        CHECK(told.size() == static_cast<std::size_t>(rounds) * (levels + 1));
-        for (const auto& [path, times] : told)
+        CHECK(reported.size() == static_cast<std::size_t>(rounds) * (levels + 1));
+        for (const auto& [path, times] : reported)
             CHECK_MESSAGE(times == 1, path);
         for (const auto& [path, is_directory] : on_disk(dir.path()))
-            CHECK_MESSAGE(client.picture.entries().contains(path), "not told: " << path);
+            CHECK_MESSAGE(client.picture.entries().contains(path), "not reported: " << path);
         CHECK(client.tree.coverage().watched == static_cast<std::size_t>(rounds) * levels + 2);
     }
 

@@ -25,7 +25,7 @@ std::error_code code_of(const std::function<void()>& action) {
 
 }  // namespace
 
-TEST_CASE("a watched file and a watched directory tell their events under the path given") {
+TEST_CASE("the events of a watched file and of a watched directory come under the path given") {
     TempDir dir;
     test::touch(dir / "f");
     Inotify i{0ms};
@@ -115,7 +115,7 @@ TEST_CASE("DONT_FOLLOW watches the symlink itself") {
     CHECK(drain_lines(i, dir) == Lines{"DELETE_SELF link", "IGNORED link"});
 }
 
-TEST_CASE("ONESHOT tells one event and then IGNORED") {
+TEST_CASE("ONESHOT yields one event and then IGNORED") {
     TempDir dir;
     Inotify i{0ms};
     i.add_watch(dir.path(), IN::CREATE | IN::ONESHOT);
@@ -132,9 +132,9 @@ TEST_CASE("ONESHOT can be armed again") {
     for (int round = 0; round < 3; ++round) {
         i.add_watch(dir.path(), IN::CREATE | IN::ONESHOT);
         test::touch(dir / std::to_string(round));
-        const auto told = drain_lines(i, dir);
-        REQUIRE(told.size() == 2);
-        CHECK(told[0] == "CREATE " + std::to_string(round));
+        const auto reported = drain_lines(i, dir);
+        REQUIRE(reported.size() == 2);
+        CHECK(reported[0] == "CREATE " + std::to_string(round));
     }
 }
 
@@ -320,11 +320,11 @@ TEST_CASE("a second path misses no event that the kernel merges with one before 
     file.write("1");
     i.add_watch(dir / "b", IN::MODIFY);
     file.write("2");  // identical to the record at the end of the queue
-    const auto told = drain_lines(i, dir);
-    CHECK(std::ranges::count(told, "MODIFY b") == 1);
+    const auto reported = drain_lines(i, dir);
+    CHECK(std::ranges::count(reported, "MODIFY b") == 1);
 }
 
-TEST_CASE("removing a path while an event is being told to each path drops the rest") {
+TEST_CASE("removing a path while an event is being reported to each path drops the rest") {
     TempDir dir;
     test::touch(dir / "a");
     fs::create_hard_link(dir / "a", dir / "b");
@@ -333,18 +333,18 @@ TEST_CASE("removing a path while an event is being told to each path drops the r
     for (const char* name : {"a", "b", "c"})
         i.add_watch(dir / name, IN::MODIFY);
     test::OpenFile(dir / "a").write("x");
-    std::vector<Event> told;
+    std::vector<Event> reported;
     for (auto& event : i.event_gen()) {
         if (!event)
             break;
-        told.push_back(*event);
-        if (told.size() == 1)
+        reported.push_back(*event);
+        if (reported.size() == 1)
             i.remove_watch(dir / "b");
     }
-    CHECK(test::lines(told, dir) == Lines{"MODIFY a", "MODIFY c"});
+    CHECK(test::lines(reported, dir) == Lines{"MODIFY a", "MODIFY c"});
 }
 
-TEST_CASE("removing every path while an event is being told ends it, and the stream goes on") {
+TEST_CASE("removing every path while an event is being reported ends it, and the stream goes on") {
     TempDir dir, other;
     test::touch(dir / "a");
     fs::create_hard_link(dir / "a", dir / "b");
@@ -359,7 +359,7 @@ TEST_CASE("removing every path while an event is being told ends it, and the str
     CHECK(drain_lines(i, other) == Lines{"CREATE f"});
 }
 
-TEST_CASE("a deleted file tells DELETE_SELF and IGNORED, and then is not watched any more") {
+TEST_CASE("a deleted file yields DELETE_SELF and IGNORED, and then is not watched any more") {
     TempDir dir;
     test::touch(dir / "f");
     Inotify i{0ms};
@@ -403,7 +403,7 @@ TEST_CASE("a path that leads to another inode is watched there, and the old inod
     CHECK(drain_lines(i, dir) == Lines{"MODIFY f"});
 }
 
-TEST_CASE("what the old inode of a path had queued is still told") {
+TEST_CASE("what the old inode of a path had queued is still reported") {
     TempDir dir;
     test::touch(dir / "f");
     Inotify i{0ms};
@@ -415,7 +415,7 @@ TEST_CASE("what the old inode of a path had queued is still told") {
     CHECK(drain_lines(i, dir) == Lines{"MODIFY f"});
 }
 
-TEST_CASE("what the old inode of a path had queued is still told when another path shares it") {
+TEST_CASE("what the old inode of a path had queued is still reported when another path shares it") {
     TempDir dir;
     test::touch(dir / "f");
     fs::create_hard_link(dir / "f", dir / "g");
@@ -432,7 +432,8 @@ TEST_CASE("what the old inode of a path had queued is still told when another pa
     CHECK(drain_lines(i, dir) == Lines{"MODIFY g", "MODIFY f"});
 }
 
-TEST_CASE("after remove_watch nothing more of a path is told, nor of an inode it led to before") {
+TEST_CASE(
+    "after remove_watch nothing more of a path is reported, nor of an inode it led to before") {
     TempDir dir;
     test::touch(dir / "f");
     Inotify i{0ms};
@@ -455,7 +456,7 @@ TEST_CASE("a kernel that forgets a watch while it is removed is no error") {
     CHECK(drain_lines(i, dir).empty());
 }
 
-TEST_CASE("an event that the old mask asked for is told after the mask was replaced") {
+TEST_CASE("an event that the old mask asked for is reported after the mask was replaced") {
     TempDir dir;
     Inotify i{0ms};
     i.add_watch(dir.path(), IN::CREATE);
@@ -486,16 +487,16 @@ TEST_SUITE("threads") {
                 test::touch(dir / std::to_string(n));
             done = true;
         });
-        std::size_t told = 0;
+        std::size_t reported = 0;
         for (bool last = false; !last;) {
             last = done;
             for (int n = 0; n < 100; ++n)
                 i.add_watch(dir.path(), n % 2 == 0 ? IN::CREATE | IN::OPEN : IN::CREATE);
             for (const auto& event : test::drain(i))
-                told += event.mask.contains(IN::CREATE) ? 1 : 0;
+                reported += event.mask.contains(IN::CREATE) ? 1 : 0;
         }
         writer.join();
-        CHECK(told == files);
+        CHECK(reported == files);
     }
 }
 
@@ -509,7 +510,7 @@ TEST_CASE("records of descriptors that are not watched are dropped") {
     CHECK(events[0].filename == "b");
 }
 
-TEST_CASE("UNMOUNT and IGNORED are told whatever the mask") {
+TEST_CASE("UNMOUNT and IGNORED are reported whatever the mask") {
     ScriptedInotify i;
     i.add_watch("/d", IN::CREATE);
     i.kernel().queue(record(1, IN::UNMOUNT) + record(1, IN::IGNORED));

@@ -21,10 +21,10 @@ void Agenda::add_last(Task task) {
 
 void Agenda::look_up(NodeId directory, std::vector<std::string> names, const Task& like) {
     add_next({.directory = model_.ref(directory),
-                     .report = like.report,
-                     .recursive = like.recursive,
-                     .by_fd = like.by_fd,
-                     .names = std::move(names)});
+              .report = like.report,
+              .recursive = like.recursive,
+              .by_fd = like.by_fd,
+              .names = std::move(names)});
 }
 
 void Agenda::recheck(NodeId node, bool recursive, std::uint64_t unreachable_at) {
@@ -62,7 +62,13 @@ bool Agenda::fail(NodeId node, int error, Time now) {
     return failures_.fail(node, error, now);
 }
 
-void Agenda::retry(NodeId node, Task task) { retries_.at(node).tasks.push_back(std::move(task)); }
+void Agenda::retry(NodeId node, Task task) {
+    std::vector<Task>& tasks = retries_.at(node).tasks;
+    if (!tasks.empty())  // what is in it is compared once, for all
+        task = {.directory = model_.ref(node), .kind = Task::Kind::list, .recursive = true};
+    tasks.clear();
+    tasks.push_back(std::move(task));
+}
 
 void Agenda::succeed(NodeId node) {
     const auto retry = retries_.find(node);
@@ -74,9 +80,8 @@ void Agenda::succeed(NodeId node) {
 
 bool Agenda::has_next_round(Time now) const {
     return compares_stale_ || !postponed_.empty() || !rechecks_.empty() ||
-           std::ranges::any_of(suspects_, [&](const auto& entry) {
-               return entry.second.asked_at != progress_;
-           }) ||
+           std::ranges::any_of(
+               suspects_, [&](const auto& entry) { return entry.second.asked_at != progress_; }) ||
            (has_failures() && next_due() <= now);
 }
 
@@ -126,17 +131,16 @@ void Agenda::add_recheck(NodeId node, const Recheck& recheck) {
     const NodeId parent = model_[node].parent;
     if (parent != no_node)
         add_next({.directory = model_.ref(parent),
-                         .recursive = recheck.recursive,
-                         .names = {model_[node].name},
-                         .unreachable_at = recheck.unreachable_at});
+                  .recursive = recheck.recursive,
+                  .names = {model_[node].name},
+                  .unreachable_at = recheck.unreachable_at});
 }
 
 void Agenda::add_suspects() {
     for (auto& [place, suspect] : suspects_)
         if (std::exchange(suspect.asked_at, progress_) != progress_)
-            add_last({.directory = place.directory,
-                            .kind = Task::Kind::confirm,
-                            .names = {place.name}});
+            add_last(
+                {.directory = place.directory, .kind = Task::Kind::confirm, .names = {place.name}});
 }
 
 void Agenda::add_failures(Time now) {

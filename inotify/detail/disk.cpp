@@ -25,6 +25,27 @@ bool moves_directory(const Record& record) {
            (mask.contains(IN::ISDIR) && mask.intersects(IN::MOVE | IN::DELETE));
 }
 
+// A directory that is open, or −errno; closed also when the client's `exclude` throws.
+class OpenDirectory {
+public:
+    OpenDirectory(Kernel& kernel, int descriptor) noexcept
+        : kernel_(kernel), descriptor_(descriptor) {}
+    ~OpenDirectory() {
+        if (descriptor_ >= 0)
+            kernel_.close_directory(descriptor_);
+    }
+    OpenDirectory(const OpenDirectory&) = delete;
+    OpenDirectory& operator=(const OpenDirectory&) = delete;
+
+    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    [[nodiscard]] int get() const noexcept { return descriptor_; }
+    [[nodiscard]] int error() const noexcept { return -descriptor_; }
+
+private:
+    Kernel& kernel_;
+    int descriptor_;
+};
+
 }  // namespace
 
 Sight Disk::see(const Task& task) {
@@ -37,8 +58,7 @@ Sight Disk::see(const Task& task) {
     read_records(sight.since, sight.until);
     sight.since = queue_.position();  // behind what the look itself has queued
     if (paths_suffice(task))
-        sight.is_sure =
-            sight.is_sure && !queue_.any_of(sight.since, sight.until, moves_directory);
+        sight.is_sure = sight.is_sure && !queue_.any_of(sight.since, sight.until, moves_directory);
     return sight;
 }
 
@@ -48,14 +68,14 @@ void Disk::see_directory(const Task& task, Sight& sight) {
     std::string path;
     // With all records handled the model's paths are those of this moment; whether they stay so is
     // seen at the end.
-    const int directory = by_path ? open(node, path) : open_in_place(node, path);
-    if (directory < 0) {
-        sight.error = -directory;
+    const OpenDirectory directory(kernel_, by_path ? open(node, path) : open_in_place(node, path));
+    if (!directory.is_open()) {
+        sight.error = directory.error();
         return;
     }
     std::vector<std::string> names = task.names;
     if (task.kind == Task::Kind::list) {
-        sight.error = -list(directory, sight.listing);
+        sight.error = -list(directory.get(), sight.listing);
         if (options_.exclude)
             std::erase_if(sight.listing, [&](const DirectoryEntry& entry) {
                 return picture_.excluded(node, entry.name);
@@ -68,14 +88,13 @@ void Disk::see_directory(const Task& task, Sight& sight) {
                     names.push_back(entry.name);
     }
     if (sight.error == 0)
-        look_up(directory, task, path, by_path, std::move(names), sight);
+        look_up(directory.get(), task, path, by_path, std::move(names), sight);
     // The paths of the names led through this directory if its own still leads to it: what made it
     // lead elsewhere, below the root, is undone behind its own records.
     if (by_path) {
         const std::uint32_t mask = picture_.model()[node].is_root ? root_mask() : entry_mask();
         sight.is_sure = obtain(kernel_.add_watch(path, mask)) == picture_.model()[node].wd;
     }
-    kernel_.close_directory(directory);
 }
 
 void Disk::look_up(int directory, const Task& task, const std::string& path, bool by_path,
@@ -116,8 +135,7 @@ bool Disk::look_up_by_path(int directory, const std::string& path, Lookup& looku
     return true;
 }
 
-void Disk::look_up_by_fd(int directory, const Task& task, const std::string& path,
-                         Lookup& lookup) {
+void Disk::look_up_by_fd(int directory, const Task& task, const std::string& path, Lookup& lookup) {
     const NodeId node = task.directory.id;
     const bool is_too_deep = picture_.at_depth_limit(node);
     Stat stat;
@@ -155,15 +173,15 @@ void Disk::look_up_by_fd(int directory, const Task& task, const std::string& pat
             lookup.found = Directory{.is_sure = false};
         return;
     }
-    seen.is_elsewhere = seen.was_known &&
-                        owner != picture_.model().child(node, lookup.name) && is_in_place(owner);
-    seen.is_sure = !lookup.via_link || seen.was_known ||
-                   still_leads(directory, path, lookup, seen.wd);
+    seen.is_elsewhere =
+        seen.was_known && owner != picture_.model().child(node, lookup.name) && is_in_place(owner);
+    seen.is_sure =
+        !lookup.via_link || seen.was_known || still_leads(directory, path, lookup, seen.wd);
     lookup.found = std::move(seen);
 }
 
-// A directory outside the tree can be renamed between its opening and its watch, and nothing reports
-// that. From its watch on, MOVE_SELF does.
+// A directory outside the tree can be renamed between its opening and its watch, and nothing
+// reports that. From its watch on, MOVE_SELF does.
 bool Disk::still_leads(int directory, const std::string& path, const Lookup& lookup, int wd) {
     const int opened = kernel_.open_directory(directory, lookup.name, true);
     if (opened < 0)
@@ -198,16 +216,21 @@ bool Disk::is_other_device(int directory, int inside) {
 }
 
 bool Disk::await_changes(NodeId node) {
-    const Position since = queue_.position();
-    std::string path;
-    const int directory = open_in_place(node, path);
-    if (directory >= 0) {
-        kernel_.await_changes(directory);
-        kernel_.close_directory(directory);
-    }
+    if (node == no_node)
+        return false;
+    const Position since = queue_.end();  // what others have read before is reported
+    const bool is_reached = wait_for(node);
     Position until;
     read_records(since, until);
-    return directory >= 0;
+    return is_reached;
+}
+
+bool Disk::wait_for(NodeId node) {
+    std::string path;
+    const OpenDirectory directory(kernel_, open_in_place(node, path));
+    if (directory.is_open())
+        kernel_.await_changes(directory.get());
+    return directory.is_open();
 }
 
 int Disk::watch_root(const std::string& path) {
@@ -280,7 +303,8 @@ int Disk::open_in_place(NodeId node, std::string& path) {
     if (wd == picture_.model()[node].wd)
         return directory;
     kernel_.close_directory(directory);
-    return wd < 0 ? wd : -ESTALE;
+    // What is watched already needs no new watch, so at the limit this is another one.
+    return wd < 0 && wd != -ENOSPC ? wd : -ESTALE;
 }
 
 bool Disk::is_in_place(NodeId node) {

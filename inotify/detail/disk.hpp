@@ -33,11 +33,11 @@ struct Unreadable {
 };
 struct Pruned {};  // a directory that is not to be watched
 struct Directory {
-    int wd = -1;              // its watch, which is in place
-    bool was_known = false;   // the model had it, here or elsewhere
+    int wd = -1;                // its watch, which is in place
+    bool was_known = false;     // the model had it, here or elsewhere
     bool is_elsewhere = false;  // it is at another place of the model as well
-    bool is_leaf = false;     // it has no subdirectory
-    bool is_sure = true;      // false: the link that leads to it led elsewhere a moment later
+    bool is_leaf = false;       // it has no subdirectory
+    bool is_sure = true;        // false: the link that leads to it led elsewhere a moment later
     std::optional<Listing> listing = {};
 };
 
@@ -86,8 +86,8 @@ public:
     /// directory makes lead elsewhere. Where there is none that can be used, `path` itself.
     std::string resolve_root(const std::string& path, int wd);
 
-    /// Watches a directory for IN_ATTRIB as well: rights that are given to an entry are an ATTRIB of
-    /// it, for which most masks do not ask. False when that is not possible now.
+    /// Watches a directory for IN_ATTRIB as well: rights that are given to an entry are an ATTRIB
+    /// of it, for which most masks do not ask. False when that is not possible now.
     bool watch_attributes(NodeId node);
 
     /// The descriptors that were got since the last call; those that no node has are not wanted.
@@ -108,6 +108,7 @@ private:
     int open(NodeId node, std::string& path);
     int open_in_place(NodeId node, std::string& path);
     bool is_in_place(NodeId node);
+    bool wait_for(NodeId node);
     int list(int directory, Listing& listing);
     int obtain(int wd);
     void read_records(Position since, Position& until);

@@ -14,8 +14,8 @@ namespace {
 
 constexpr Mask always_sent = IN::UNMOUNT | IN::Q_OVERFLOW | IN::IGNORED;
 
-constexpr std::ptrdiff_t most_halves = 1024;
-constexpr std::size_t most_halves_storage = 16 * 1024;  // bytes, of those that are not in use
+constexpr std::ptrdiff_t most_moved_from = 1024;
+constexpr std::size_t most_moved_from_storage = 16 * 1024;  // bytes, of those that are not in use
 
 // Flags of the call, which are no part of what a path asks for.
 constexpr Mask call_flags = IN::ONLYDIR | IN::DONT_FOLLOW | IN::MASK_ADD | IN::MASK_CREATE;
@@ -50,8 +50,8 @@ int FileSource::add_watch(const std::filesystem::path& path, Mask mask) {
     Mask asked = mask & ~call_flags;
     if (old != nullptr && mask.contains(IN::MASK_ADD))
         asked |= old->mask;
-    // What is queued already is told as it was asked for at its time. It is read now, because the
-    // kernel would merge an equal record into one that is still in its queue.
+    // What is queued already is reported as it was asked for at its time. It is read now, because
+    // the kernel would merge an equal record into one that is still in its queue.
     const Position now = is_new && !names_.uses(wd) ? 0 : queue_.end();
     if (old != nullptr)
         close(wd, *old, now);
@@ -91,7 +91,7 @@ void FileSource::follow(const std::filesystem::path& path, Mask mask) {
         throw_invalid("follow", name + ": mask " + to_string(refused),
                       "makes no sense for a name; leave it out");
     const NameChains::Id known = names_.find(name);
-    // What is queued already is not the name's, or is told as it was asked for at its time.
+    // What is queued already is not the name's, or is reported as it was asked for at its time.
     const Position now = queue_.end();
     if (known == no_node) {
         const NameChains::Id id = names_.add(name, mask);
@@ -189,7 +189,7 @@ FileSource::Subscription* FileSource::find_current(std::vector<Subscription>& pa
     return found == paths.end() ? nullptr : &*found;
 }
 
-// What is queued before `until` is still told to the subscription, what comes later is not.
+// What is queued before `until` is still reported to the subscription, what comes later is not.
 void FileSource::close(int wd, Subscription& subscription, Position until) {
     subscription.current = false;
     subscription.until = until;
@@ -250,12 +250,12 @@ bool FileSource::next(Event& event) {
             return true;
         }
         if (const Record* record = queue_.front()) {
-            const bool told = tell(*record, event);
-            if (told && last_wd_ >= 0 && last_inode_->paths.back().number > told_up_to_)
+            const bool is_reported = report(*record, event);
+            if (is_reported && last_wd_ >= 0 && last_inode_->paths.back().number > reported_up_to_)
                 return true;  // other paths may want it too
             finish(*record);
             queue_.pop();
-            if (told)
+            if (is_reported)
                 return true;
         } else if (names_.has_suspect()) {
             look();
@@ -265,11 +265,12 @@ bool FileSource::next(Event& event) {
     }
     if (!closed_.empty())
         drop_closed();
-    // One cycle has ended: the halves left from the one before are no halves.
-    std::rotate(halves_.begin(), halves_.begin() + static_cast<std::ptrdiff_t>(halves_old_),
-                halves_.begin() + static_cast<std::ptrdiff_t>(halves_used_));
-    halves_used_ -= halves_old_;
-    halves_old_ = halves_used_;
+    // One cycle has ended: what is left from the one before has no counterpart.
+    std::rotate(moved_from_.begin(),
+                moved_from_.begin() + static_cast<std::ptrdiff_t>(moved_from_old_),
+                moved_from_.begin() + static_cast<std::ptrdiff_t>(moved_from_used_));
+    moved_from_used_ -= moved_from_old_;
+    moved_from_old_ = moved_from_used_;
     give_back_storage();
     return false;
 }
@@ -321,24 +322,24 @@ void FileSource::subscribe(NameChains::Id name, Position since) {
 }
 
 // One cycle has ended: what a burst has made of the containers is not needed any more. Two cycles
-// like this one need twice the halves that there are.
+// like this one need twice as many MOVED_FROMs as there are.
 void FileSource::give_back_storage() {
     reports_.give_back();
     give_back_buckets(wds_);
-    const std::size_t needed = 2 * halves_used_;
-    if (halves_.size() <= needed)
+    const std::size_t needed = 2 * moved_from_used_;
+    if (moved_from_.size() <= needed)
         return;
-    std::size_t bytes = halves_.capacity() * sizeof(MovedFrom);
-    for (std::size_t i = needed; i < halves_.size() && bytes <= most_halves_storage; ++i)
-        bytes += halves_[i].path.capacity() + halves_[i].filename.capacity();
-    if (bytes > most_halves_storage) {
-        halves_.resize(needed);
-        halves_.shrink_to_fit();
+    std::size_t bytes = moved_from_.capacity() * sizeof(MovedFrom);
+    for (std::size_t i = needed; i < moved_from_.size() && bytes <= most_moved_from_storage; ++i)
+        bytes += moved_from_[i].path.capacity() + moved_from_[i].filename.capacity();
+    if (bytes > most_moved_from_storage) {
+        moved_from_.resize(needed);
+        moved_from_.shrink_to_fit();
     }
 }
 
-// Tells the record to the next path that wants it; false when there is none left.
-bool FileSource::tell(const Record& record, Event& event) {
+// Reports the record to the next path that wants it; false when there is none left.
+bool FileSource::report(const Record& record, Event& event) {
     if (record.wd != last_wd_ || last_wd_ < 0) {
         if ((record.mask & IN::Q_OVERFLOW.bits()) != 0) {
             last_wd_ = -1;
@@ -354,15 +355,15 @@ bool FileSource::tell(const Record& record, Event& event) {
     const Mask mask = record.mask;
     const Position position = queue_.position();
     for (Subscription& s : last_inode_->paths) {
-        if (s.number <= told_up_to_ || position < s.since || position >= s.until)
+        if (s.number <= reported_up_to_ || position < s.since || position >= s.until)
             continue;
         const Mask sent = s.followed ? always_sent & ~IN::IGNORED : always_sent;
         if (!mask.intersects((s.mask & IN::ALL_EVENTS) | sent) ||
             (s.spent && !mask.contains(IN::IGNORED)))
             continue;
-        if (mask.contains(IN::MOVED_FROM) && told_up_to_ == 0)
+        if (mask.contains(IN::MOVED_FROM) && reported_up_to_ == 0)
             remember(record, s);
-        told_up_to_ = s.number;
+        reported_up_to_ = s.number;
         write_event(event, record.wd, mask, record.cookie, s.path, record.name);
         if (mask.contains(IN::MOVED_TO))
             find_moved_from(record, event);
@@ -373,9 +374,9 @@ bool FileSource::tell(const Record& record, Event& event) {
     return false;
 }
 
-// The record has been told to every path.
+// The record has been reported to every path.
 void FileSource::finish(const Record& record) {
-    told_up_to_ = 0;
+    reported_up_to_ = 0;
     names_.handle(record);
     if (last_wd_ < 0 || record.wd != last_wd_)
         return;
@@ -393,30 +394,31 @@ void FileSource::finish(const Record& record) {
 }
 
 void FileSource::remember(const Record& record, const Subscription& first) {
-    if (halves_used_ == most_halves) {
-        // A queue that is never read empty: the older ones have lost their second half.
-        std::rotate(halves_.begin(), halves_.begin() + most_halves / 2, halves_.end());
-        halves_used_ -= most_halves / 2;
-        halves_old_ = 0;
+    if (moved_from_used_ == most_moved_from) {
+        // A queue that is never read empty: the older ones have lost their counterparts.
+        std::rotate(moved_from_.begin(), moved_from_.begin() + most_moved_from / 2,
+                    moved_from_.end());
+        moved_from_used_ -= most_moved_from / 2;
+        moved_from_old_ = 0;
     }
-    if (halves_used_ == halves_.size())
-        halves_.emplace_back();
-    MovedFrom& half = halves_[halves_used_++];
-    half.cookie = record.cookie;
-    half.wd = record.wd;
-    half.path = first.path;
-    half.filename = record.name;
+    if (moved_from_used_ == moved_from_.size())
+        moved_from_.emplace_back();
+    MovedFrom& from = moved_from_[moved_from_used_++];
+    from.cookie = record.cookie;
+    from.wd = record.wd;
+    from.path = first.path;
+    from.filename = record.name;
 }
 
 void FileSource::find_moved_from(const Record& record, Event& event) const {
-    for (std::size_t i = halves_used_; i-- > 0;) {
-        const MovedFrom& half = halves_[i];
-        if (half.cookie != record.cookie)
+    for (std::size_t i = moved_from_used_; i-- > 0;) {
+        const MovedFrom& from = moved_from_[i];
+        if (from.cookie != record.cookie)
             continue;
-        // Inside one directory each of its paths tells the rename under its own name.
-        const std::string& directory = half.wd == record.wd ? event.path : half.path;
+        // Inside one directory each of its paths reports the rename under its own name.
+        const std::string& directory = from.wd == record.wd ? event.path : from.path;
         event.moved_from = directory;
-        append_name(event.moved_from, half.filename);
+        append_name(event.moved_from, from.filename);
         return;
     }
 }

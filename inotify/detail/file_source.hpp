@@ -37,7 +37,7 @@ public:
 
 private:
     // One path on an inode. Its number orders the paths of an inode by the time they were added,
-    // also when one is removed while a record is being told to each of them.
+    // also when one is removed while a record is being reported to each of them.
     struct Subscription {
         std::uint64_t number = 0;
         std::string path;
@@ -73,7 +73,7 @@ private:
     void subscribe(NameChains::Id name, Position since);
     void unsubscribe(int wd, std::string_view path, bool followed);
     void forget(NameChains::Id name);
-    bool tell(const Record& record, Event& event);
+    bool report(const Record& record, Event& event);
     void finish(const Record& record);
     void remember(const Record& record, const Subscription& first);
     void find_moved_from(const Record& record, Event& event) const;
@@ -88,16 +88,15 @@ private:
     std::set<int> closed_;                      // descriptors that have closed subscriptions
     std::uint64_t next_number_ = 1;
 
-    std::uint64_t told_up_to_ = 0;  // of the front record: the last subscription that was looked at
-    int last_wd_ = -1;              // of the last record, to look it up only when it changes
+    std::uint64_t reported_up_to_ = 0;  // of the front record: the last subscription looked at
+    int last_wd_ = -1;                  // of the last record, to look it up only when it changes
     Inode* last_inode_ = nullptr;
 
-    // First halves of renames. The second half follows closely, but records of other processes,
-    // the end of a read, even an empty queue may come between; so they are kept for one whole
-    // cycle.
-    std::vector<MovedFrom> halves_;
-    std::size_t halves_used_ = 0;  // of halves_, whose strings' storage is kept
-    std::size_t halves_old_ = 0;   // of those in use, left from the cycle before
+    // The MOVED_FROMs of renames. The MOVED_TO follows closely, but records of other processes, the
+    // end of a read, even an empty queue may come between; so they are kept for one whole cycle.
+    std::vector<MovedFrom> moved_from_;
+    std::size_t moved_from_used_ = 0;  // of moved_from_, whose strings' storage is kept
+    std::size_t moved_from_old_ = 0;   // of those in use, left from the cycle before
 };
 
 }  // namespace inotify::detail

@@ -105,8 +105,9 @@ void Follower::handle_use(NodeId node, const Record& record) {
 
 void Follower::handle_entry(NodeId node, const RenameRecord& record) {
     const bool follows_arrival = renames_.forget_arrival(node, record.name, record.is_dir());
-    if (record.is_dir() && !record.mask.intersects(IN::CREATE))
-        picture_.note_move();  // also of what is excluded, or not known yet
+    // Also of what is excluded, or not known yet. A file may be a link that others lead through.
+    if ((record.is_dir() || options_.follow_symlinks) && !record.mask.intersects(IN::CREATE))
+        picture_.note_move();
     if (picture_.excluded(node, record.name))
         return;
     if (record.mask.intersects(IN::MOVED_TO)) {
@@ -141,7 +142,7 @@ void Follower::handle_moved_from(NodeId node, const RenameRecord& from, bool fol
     RenameRecord to;
     const RenameRecord* const counterpart = renames_.find_counterpart(from, to) ? &to : nullptr;
     const NodeId held = model.child(node, from.name);
-    bool may_remain = follows_arrival;  // half an exchange
+    bool may_remain = follows_arrival;  // as in an exchange
     if (from.is_dir() && model[held].wd >= 0) {
         const bool has_moved = renames_.moves_itself(from, counterpart, held);
         if (!has_moved && counterpart != nullptr) {
@@ -182,10 +183,12 @@ Follower::Move Follower::take(NodeId node, const RenameRecord& from,
         move.taken = picture_.take(node, from.name, cause);
     else
         picture_.remove(node, from.name, cause);
-    if (agenda_.has_suspects() && !from.is_dir())
-        agenda_.move_destination(
-            {model.ref(node), from.name},
-            move.is_carried ? Place{move.to_directory, move.to.name} : Place{});
+    if (agenda_.has_suspects() && !from.is_dir()) {
+        const Place to = move.is_carried ? Place{move.to_directory, move.to.name} : Place{};
+        if (move.is_carried)
+            forget_destination(target, move.to.name);  // it replaces what went there
+        agenda_.move_destination({model.ref(node), from.name}, to);
+    }
     return move;
 }
 
@@ -201,6 +204,8 @@ void Follower::put(const Move& move) {
         return;
     }
     const std::optional<Move> other = make_room(directory, move.to);
+    if (move.to.is_dir())  // for a file take() has done it
+        forget_destination(directory, move.to.name);
     picture_.put(move.taken, directory, move.to.name,
                  {.mask = move.to.mask, .cookie = move.to.cookie});
     const NodeId node = move.taken.node.id;
@@ -212,9 +217,8 @@ void Follower::put(const Move& move) {
         if (move.to.is_dir() && !says_itself && state != NodeState::pruned)
             look_up(directory, move.to.name);
         if (options_.exclude && is_watched(state))  // other paths below it may be excluded now
-            agenda_.postpone({.directory = model.ref(node),
-                              .kind = Task::Kind::list,
-                              .recursive = true});
+            agenda_.postpone(
+                {.directory = model.ref(node), .kind = Task::Kind::list, .recursive = true});
     }
     if (!move.to.is_dir() && options_.follow_symlinks)  // a relative link leads elsewhere from here
         look_up(directory, move.to.name);
@@ -226,6 +230,7 @@ void Follower::put(const Move& move) {
 // An entry comes from where this stream does not know it.
 void Follower::arrive(NodeId node, const RenameRecord& to) {
     const std::optional<Move> other = make_room(node, to);
+    forget_destination(node, to.name);
     create(node, to);
     note_arrival(node, to, false);
     if (other)
@@ -247,7 +252,6 @@ std::optional<Follower::Move> Follower::make_room(NodeId node, const RenameRecor
                     renames_.find_counterpart(from, counterpart) ? &counterpart : nullptr);
     }
     picture_.replace(node, to.name, to.is_dir());
-    forget_destination(node, to.name);
     return {};
 }
 
@@ -264,7 +268,7 @@ void Follower::create(NodeId node, const RenameRecord& record) {
         look_up(node, record.name);
 }
 
-// It may be half of an exchange, unless it is a directory that says itself that it has moved.
+// It may be part of an exchange, unless it is a directory that says itself that it has moved.
 void Follower::note_arrival(NodeId node, const RenameRecord& to, bool says_itself) {
     if (says_itself)
         renames_.forget_arrival(node, {}, false);
@@ -276,7 +280,8 @@ void Follower::note_arrival(NodeId node, const RenameRecord& to, bool says_itsel
 
 // In the order of the records.
 void Follower::look_up(NodeId node, const std::string& name) {
-    agenda_.add_last({.directory = picture_.model().ref(node), .names = {name}});
+    agenda_.add_last(
+        {.directory = picture_.model().ref(node), .were_known = true, .names = {name}});
 }
 
 // True when an entry can be reported to have been renamed with all below it: its depth may not
@@ -359,7 +364,7 @@ void Follower::handle_alone(NodeId node, const RenameRecord& record) {
         return;
     } else if (record.mask.intersects(membership)) {
         picture_.remove(node, record.name, cause);
-        if (record.mask.intersects(IN::MOVED_FROM))  // perhaps half an exchange
+        if (record.mask.intersects(IN::MOVED_FROM))  // perhaps in an exchange
             agenda_.suspect({picture_.model().ref(node), record.name}, {});
     } else {
         picture_.report(node, record.name, cause);

@@ -14,7 +14,7 @@
 
 namespace inotify::detail {
 
-/// Handles records in their order. What a record cannot tell goes onto the agenda.
+/// Handles records in their order. What a record does not show goes onto the agenda.
 class Follower {
 public:
     Follower(RecordQueue& queue, RenameReader& renames, Picture& picture, Agenda& agenda,

@@ -49,6 +49,9 @@ public:
     /// inotify_rm_watch(2).
     virtual int remove_watch(int wd) = 0;
 
+    /// Whether a descriptor is that of a watch still, as /proc says; true where that is not known.
+    [[nodiscard]] virtual bool is_watched(int) { return true; }
+
     /// read(2) of records: the number of bytes; −EAGAIN when the queue is empty.
     virtual std::ptrdiff_t read(std::span<std::byte> buffer) = 0;
 

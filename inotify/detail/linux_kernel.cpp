@@ -113,6 +113,20 @@ public:
 
     int remove_watch(int wd) override { return result_of(::inotify_rm_watch(inotify_.get(), wd)); }
 
+    [[nodiscard]] bool is_watched(int wd) override {
+        std::FILE* file =
+            std::fopen(("/proc/self/fdinfo/" + std::to_string(inotify_.get())).c_str(), "re");
+        if (file == nullptr)
+            return true;
+        std::array<char, 512> line;
+        bool found = false;
+        for (unsigned number = 0; !found && std::fgets(line.data(), line.size(), file) != nullptr;)
+            found = std::sscanf(line.data(), "inotify wd:%x", &number) == 1 &&
+                    number == static_cast<unsigned>(wd);
+        std::fclose(file);
+        return found;
+    }
+
     std::ptrdiff_t read(std::span<std::byte> buffer) override {
         const ssize_t size = ::read(inotify_.get(), buffer.data(), buffer.size());
         return size < 0 ? -errno : size;

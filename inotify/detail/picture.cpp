@@ -11,6 +11,8 @@
 namespace inotify::detail {
 
 bool Picture::knows(NodeId directory, std::string_view name, bool is_dir) const {
+    if (!is_dir && !options_.track_files && model_[directory].first_child == no_node)
+        return true;  // most events are about files, and most directories hold no other
     const NodeId held = model_.child(directory, name);
     const bool is_known_dir = held != no_node && !model_[held].via_link;
     if (is_dir || is_known_dir)
@@ -127,8 +129,7 @@ Taken Picture::take(NodeId directory, std::string_view name, const Cause& cause)
     return taken;
 }
 
-void Picture::put(const Taken& taken, NodeId directory, std::string_view name,
-                  const Cause& cause) {
+void Picture::put(const Taken& taken, NodeId directory, std::string_view name, const Cause& cause) {
     if (options_.track_files && !taken.is_dir)
         files_[directory].emplace(name);
     if (taken.node.id != no_node) {
@@ -160,21 +161,29 @@ void Picture::report(NodeId directory, std::string_view name, const Cause& cause
         emit(directory, name, cause);
 }
 
-void Picture::report_self(NodeId node, Mask mask) { emit(node, {}, {.mask = mask}); }
+void Picture::report_self(NodeId node, Mask mask, bool synthetic) {
+    emit(node, {}, {.mask = mask, .synthetic = synthetic});
+}
 
 void Picture::report_error(NodeId node, std::error_code error) {
-    write_event(out_.push(), -1, {}, 0, path_of(node), {});
-    out_.back().error = error;
+    Event& event = next_event();
+    write_event(event, -1, {}, 0, path_of(node), {});
+    event.error = error;
 }
 
 void Picture::overflow() {
-    write_event(out_.push(), -1, IN::Q_OVERFLOW, 0, {}, {});
+    write_event(next_event(), -1, IN::Q_OVERFLOW, 0, {}, {});
     model_.for_each(NodeState::listed,
                     [&](NodeId node) { model_.set_state(node, NodeState::stale); });
 }
 
+Event& Picture::next_event() {
+    Event* const direct = std::exchange(direct_, nullptr);
+    return direct != nullptr ? *direct : out_.push();
+}
+
 Event& Picture::emit(NodeId directory, std::string_view name, const Cause& cause) {
-    Event& event = out_.push();
+    Event& event = next_event();
     write_event(event, model_[directory].wd, cause.mask, cause.cookie, path_of(directory), name);
     event.synthetic = cause.synthetic;
     return event;

@@ -51,7 +51,7 @@ public:
     struct Root {
         NodeId node = no_node;
         std::string access_path;  // where it is now; its events keep the path that was given
-        NodeRef watched;  // its node, or the one in another root that is watched instead
+        NodeRef watched;          // its node, or the one in another root that is watched instead
     };
     using FileNames = std::set<std::string, std::less<>>;
 
@@ -87,8 +87,8 @@ public:
     NodeId add_root(const std::string& path, std::string access_path, int wd);
     /// The directory of a root has ended, and with it every root that is this directory.
     void end_root(NodeId root);
-    /// Removes a root, and what was not yielded of it. A root that lies in it goes on with its part.
-    /// Returns the places at which the client does not know any more what there is.
+    /// Removes a root, and what was not yielded of it. A root that lies in it goes on with its
+    /// part. Returns the places at which the client does not know any more what there is.
     std::vector<Place> remove_root(NodeId root);
     void set_access_path(NodeId root, std::string access_path);
     /// Roots that went on when another one was removed, since the last call: below them there may
@@ -133,8 +133,12 @@ public:
     void end_watch(NodeId node);
     void set_state(NodeId node, NodeState state);
     void set_hears_attributes(NodeId node) noexcept { model_.set_hears_attributes(node); }
-    void set_deleted(NodeId node, bool is_deleted) noexcept { model_.set_deleted(node, is_deleted); }
-    void set_missing(NodeId node, bool is_missing) noexcept { model_.set_missing(node, is_missing); }
+    void set_deleted(NodeId node, bool is_deleted) noexcept {
+        model_.set_deleted(node, is_deleted);
+    }
+    void set_missing(NodeId node, bool is_missing) noexcept {
+        model_.set_missing(node, is_missing);
+    }
     /// The descriptors of watched directories that were forgotten since the last call.
     std::vector<int> take_freed() noexcept { return std::exchange(freed_, {}); }
     /// The nodes that were forgotten since the last call.
@@ -149,7 +153,7 @@ public:
     /// wanted.
     void report(NodeId directory, std::string_view name, const Cause& cause);
     /// Emits an event about a directory itself, whatever the mask.
-    void report_self(NodeId node, Mask mask);
+    void report_self(NodeId node, Mask mask, bool synthetic = false);
     void report_error(NodeId node, std::error_code error);
     /// Reports an overflow: what the directories hold is no longer certain.
     void overflow();
@@ -158,6 +162,11 @@ public:
 
     [[nodiscard]] std::size_t pending() const noexcept { return out_.size(); }
     void pop(Event& event) noexcept { out_.pop(event); }
+    /// The next event is written here instead of being queued; null: it is queued. That saves most
+    /// events a copy: reading one cost 1.10 times the bare read, and 1.16 when all were queued.
+    void write_next_to(Event* event) noexcept { direct_ = event; }
+    /// True when an event was written as write_next_to() says.
+    [[nodiscard]] bool has_written() const noexcept { return direct_ == nullptr; }
 
     /// Nothing is left to do: gives back what a burst has made of the containers.
     void give_back_storage();
@@ -168,6 +177,7 @@ public:
 private:
     void report_contents(NodeId directory, std::string_view name);
     void forget_file(NodeId directory, std::string_view name);
+    Event& next_event();
     Event& emit(NodeId directory, std::string_view name, const Cause& cause);
     const std::string& path_of(NodeId node);
     void remove_subtree(NodeId top);
@@ -187,6 +197,7 @@ private:
     std::vector<Root> roots_;
     std::unordered_map<NodeId, FileNames> files_;  // with track_files
     EventBuffer out_;
+    Event* direct_ = nullptr;
     std::size_t detached_ = 0;
     std::vector<int> freed_;
     std::vector<NodeRef> forgotten_;

@@ -28,8 +28,8 @@ void respell(std::string& path, const std::string& before, const std::string& af
 }  // namespace
 
 const Picture::Root* Picture::find_root(std::string_view path) const {
-    const auto root = std::ranges::find_if(
-        roots_, [&](const Root& r) { return model_[r.node].name == path; });
+    const auto root =
+        std::ranges::find_if(roots_, [&](const Root& r) { return model_[r.node].name == path; });
     return root == roots_.end() ? nullptr : &*root;
 }
 
@@ -78,12 +78,11 @@ std::vector<Place> Picture::erase_pending(const std::string& path,
     std::vector<std::string> unknown;
     std::vector<Place> result;
     const auto is_gone = [&](const std::string& full_path) {
-        return std::ranges::any_of(
-            unknown, [&](const std::string& it) { return is_within(full_path, it); });
+        return std::ranges::any_of(unknown,
+                                   [&](const std::string& it) { return is_within(full_path, it); });
     };
     const auto is_removed = [&](const std::string& directory) {
-        return is_within(directory, path) &&
-               std::ranges::none_of(roots_, [&](const Root& root) {
+        return is_within(directory, path) && std::ranges::none_of(roots_, [&](const Root& root) {
                    const std::string& other = model_[root.node].name;
                    return is_within(other, path) && is_within(directory, other);
                });
@@ -116,14 +115,16 @@ std::vector<Place> Picture::erase_pending(const std::string& path,
         return false;
     });
     for (const auto& [directory, name] : result) {
+        if (!model_.alive(directory))  // it lay in another of them
+            continue;
         emit(directory.id, name, found(IN::DELETE | IN::ISDIR));
         remove(directory.id, name, silently);
     }
     return result;
 }
 
-// Roots that lie in what is removed go on with their part of it, watches and all, so that nothing of
-// it is lost.
+// Roots that lie in what is removed go on with their part of it, watches and all, so that nothing
+// of it is lost.
 std::vector<Picture::Respelled> Picture::promote_roots(NodeId top) {
     std::vector<Respelled> result;
     for (Root& root : roots_) {

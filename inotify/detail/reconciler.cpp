@@ -70,7 +70,7 @@ void Reconciler::apply_lookup(const Task& task, Lookup& lookup, Window window) {
         return;
     }
     if (held != no_node && model[held].via_link != lookup.via_link)
-        held = vacate(node, held, lookup);
+        held = replace(node, held, lookup);
     if (auto* const seen = std::get_if<Directory>(&lookup.found); seen == nullptr)
         apply_unwatched(task, held, lookup);
     else
@@ -88,9 +88,9 @@ bool Reconciler::confirm(const Task& task, NodeId held, const Lookup& lookup) {
     const Place destination = *agenda_.clear_suspect(place);
     const File* const file = std::get_if<File>(&lookup.found);
     if (file != nullptr || lookup.via_link)
-        picture_.restore_file(
-            place.directory.id,
-            {lookup.name, file != nullptr ? file->type : FileType::symlink}, destination);
+        picture_.restore_file(place.directory.id,
+                              {lookup.name, file != nullptr ? file->type : FileType::symlink},
+                              destination);
     return file == nullptr;
 }
 
@@ -136,12 +136,18 @@ void Reconciler::apply_file(NodeId node, NodeId held, const DirectoryEntry& file
 
 // A directory is at the name that is not to be watched, or cannot be.
 void Reconciler::apply_unwatched(const Task& task, NodeId held, const Lookup& lookup) {
+    if (held == no_node && task.were_known && !lookup.via_link)
+        return;  // whether there is anything cannot be seen, and its record says that it has left
+    const auto* const failure = std::get_if<Unreadable>(&lookup.found);
+    if (held != no_node && is_watched(picture_.model()[held].state) && failure != nullptr &&
+        failure->error == ENOSPC)  // what is watched already needs no new watch
+        held = replace(task.directory.id, held, lookup);
     if (held == no_node)
         held = create(task.directory.id, lookup, task.report);
     const bool has_watch = is_watched(picture_.model()[held].state);
-    if (const auto* const unreadable = std::get_if<Unreadable>(&lookup.found)) {
+    if (failure != nullptr) {
         if (!lookup.via_link || has_watch)
-            fail(held, unreadable->error);
+            fail(held, failure->error);
         if (has_watch)  // but its contents were not compared
             agenda_.retry(held, {.directory = task.directory,
                                  .report = task.report,
@@ -159,7 +165,7 @@ void Reconciler::apply_new(const Task& task, NodeId held, Lookup& lookup, Direct
                            Window window) {
     const TreeModel& model = picture_.model();
     if (held != no_node && (is_watched(model[held].state) || model[held].state == NodeState::ended))
-        held = vacate(task.directory.id, held, lookup);
+        held = replace(task.directory.id, held, lookup);
     if (held == no_node)
         held = create(task.directory.id, lookup, task.report);
     picture_.set_missing(held, false);
@@ -170,9 +176,8 @@ void Reconciler::apply_new(const Task& task, NodeId held, Lookup& lookup, Direct
     else if (seen.is_leaf)
         picture_.set_state(held, NodeState::listed);
     else  // depth first: what its path leads through is in the caches
-        agenda_.add_next({.directory = model.ref(held),
-                          .kind = Task::Kind::list,
-                          .report = task.report});
+        agenda_.add_next(
+            {.directory = model.ref(held), .kind = Task::Kind::list, .report = task.report});
 }
 
 // A directory that the model has elsewhere is at the name.
@@ -191,9 +196,8 @@ void Reconciler::apply_elsewhere(const Task& task, NodeId held, NodeId owner, Lo
     const NodeId old_place = model[owner].parent;
     if (old_place != no_node && picture_.is_detached(owner)) {
         // It has left a directory of which it is not known where that is.
-        agenda_.postpone({.directory = task.directory,
-                          .recursive = task.recursive,
-                          .names = {lookup.name}});
+        agenda_.postpone(
+            {.directory = task.directory, .recursive = task.recursive, .names = {lookup.name}});
         return;
     }
     // It leaves first: what makes room may be what it lies in.
@@ -208,7 +212,7 @@ void Reconciler::apply_elsewhere(const Task& task, NodeId held, NodeId owner, Lo
         std::ranges::find(detached_, model.ref(owner), [](const Detached& d) { return d.node; });
     const Taken taken = std::move(detached->taken);
     detached_.erase(detached);
-        if (options_.max_depth != unlimited) {  // what below it is watched changes with its depth
+    if (options_.max_depth != unlimited) {  // what below it is watched changes with its depth
         picture_.drop(owner);
         agenda_.look_up(node, {lookup.name}, task);
         return;
@@ -221,7 +225,7 @@ void Reconciler::apply_elsewhere(const Task& task, NodeId held, NodeId owner, Lo
 // One inode at two places is watched at the first; what is in it is not reported twice.
 void Reconciler::apply_alias(const Task& task, NodeId held, const Lookup& lookup, int wd) {
     if (held != no_node && is_watched(picture_.model()[held].state))
-        held = vacate(task.directory.id, held, lookup);
+        held = replace(task.directory.id, held, lookup);
     if (picture_.model().watched_by(wd) == no_node) {  // it lay below what has made room
         agenda_.look_up(task.directory.id, {lookup.name}, task);
         return;
@@ -325,12 +329,11 @@ void Reconciler::leave_to_records(NodeId node, Listing& listing, Window window) 
             return false;
         }
         // If the first that leaves does so in an exchange, whose directories are locked until its
-        // end, its first half may have been over before the directory was watched.
+        // end, its first records may have been queued before the directory was watched.
         if (changed.empty() && mask.intersects(IN::MOVED_FROM))
             renames_.note_arrival(node, record.name, !is_file);
-        changed.emplace(record.name,
-                        used.contains(record.name) ||
-                            (is_file && mask.intersects(IN::DELETE | IN::MOVED_FROM)));
+        changed.emplace(record.name, used.contains(record.name) ||
+                                         (is_file && mask.intersects(IN::DELETE | IN::MOVED_FROM)));
         return false;
     });
     if (changed.empty())
@@ -365,12 +368,11 @@ NodeId Reconciler::create(NodeId node, const Lookup& lookup, Report how) {
     }
     picture_.replace(node, lookup.name, true);
     return picture_.create_directory(
-        node, lookup.name,
-        how == Report::nothing ? silently : found(IN::CREATE | IN::ISDIR));
+        node, lookup.name, how == Report::nothing ? silently : found(IN::CREATE | IN::ISDIR));
 }
 
 // What the model has at the name is not there any more, but another directory is.
-NodeId Reconciler::vacate(NodeId node, NodeId held, const Lookup& lookup) {
+NodeId Reconciler::replace(NodeId node, NodeId held, const Lookup& lookup) {
     if (picture_.model()[held].wd >= 0 && !picture_.model()[held].via_link) {
         detach(held);
         return no_node;
@@ -386,9 +388,8 @@ void Reconciler::detach(NodeId node) {
     const TreeModel& model = picture_.model();
     const std::string name = model[node].name;
     const NodeRef ref = model.ref(node);
-    detached_.push_back(
-        {ref, picture_.take(model[node].parent, name,
-                            found(IN::MOVED_FROM | IN::ISDIR, next_cookie_--))});
+    detached_.push_back({ref, picture_.take(model[node].parent, name,
+                                            found(IN::MOVED_FROM | IN::ISDIR, next_cookie_--))});
 }
 
 // The directory is not where the model has it, or it cannot be read.
@@ -399,7 +400,11 @@ void Reconciler::unreachable(Task task, int error, Window window) {
         return record.wd < 0 || model.watched_by(record.wd) != no_node;
     });
     const bool repeats = task.unreachable_at == agenda_.progress();
-    const bool may_move = is_absent(error) && (is_explained || !model[node].is_root);
+    if (is_absent(error) && !is_explained && model[node].is_root) {
+        lost_root(std::move(task));
+        return;
+    }
+    const bool may_move = is_absent(error);
     if (may_move && (is_explained || has_missing_ancestor(node))) {
         agenda_.postpone(std::move(task));
         return;
@@ -416,6 +421,23 @@ void Reconciler::unreachable(Task task, int error, Window window) {
     if (task.report == Report::nothing)
         task.report = Report::fresh;  // the first scan is over by then
     agenda_.retry(node, std::move(task));
+}
+
+// A root is not at its path, and no record says why: it was renamed or removed when records were
+// lost.
+void Reconciler::lost_root(Task task) {
+    const NodeId root = task.directory.id;
+    if (std::exchange(task.unreachable_at, agenda_.progress()) != agenda_.progress()) {
+        agenda_.add_next({.directory = task.directory, .kind = Task::Kind::find_root});
+        agenda_.postpone(std::move(task));
+    } else if (kernel_.is_watched(picture_.model()[root].wd)) {
+        fail(root, ENOENT);
+        agenda_.retry(root, std::move(task));
+    } else {
+        picture_.report_self(root, IN::DELETE_SELF, true);
+        picture_.report_self(root, IN::IGNORED, true);
+        picture_.end_root(root);
+    }
 }
 
 bool Reconciler::has_missing_ancestor(NodeId node) const {

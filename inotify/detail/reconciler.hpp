@@ -18,7 +18,7 @@
 namespace inotify::detail {
 
 /// Makes the picture agree with what was seen. One routine serves the first scan, new directories,
-/// directories that were moved in, overflows and doubt alike.
+/// directories that were moved in, overflows and rechecks alike.
 ///
 /// A name that records of the same look are about is left to these: whether it was seen before or
 /// after its change cannot be known.
@@ -73,9 +73,10 @@ private:
 
     [[nodiscard]] bool has_changed(NodeId node, std::string_view name, Window window);
     NodeId create(NodeId node, const Lookup& lookup, Report how);
-    NodeId vacate(NodeId node, NodeId held, const Lookup& lookup);
+    NodeId replace(NodeId node, NodeId held, const Lookup& lookup);
     void detach(NodeId node);
     void unreachable(Task task, int error, Window window);
+    void lost_root(Task task);
     [[nodiscard]] bool has_missing_ancestor(NodeId node) const;
     void fail(NodeId node, int error);
     [[nodiscard]] bool may_be_directory(const DirectoryEntry& entry) const {

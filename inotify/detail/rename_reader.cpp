@@ -3,6 +3,7 @@
 #include <inotify/detail/rename_reader.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace inotify::detail {
 
@@ -98,17 +99,14 @@ bool RenameReader::forget_arrival(NodeId directory, std::string_view name, bool 
 }
 
 bool RenameReader::await_arrivals() {
-    bool reached = true;
+    std::set<NodeRef> unreached;  // they were renamed; their arrivals are still the last ones
     for (const auto& [directory, arrival] : arrivals_)
-        if (!arrival.name.empty() && model_.alive(directory) && model_[directory.id].wd >= 0)
-            reached &= disk_.await_changes(directory.id);
+        if (!arrival.name.empty() && model_.alive(directory) && model_[directory.id].wd >= 0 &&
+            !disk_.await_changes(directory.id))
+            unreached.insert(directory);
     if (queue_.front() != nullptr)
         return false;
-    // A directory that cannot be reached has been renamed; its arrival is still the last one.
-    if (reached)
-        arrivals_.clear();
-    else
-        std::erase_if(arrivals_, [&](const auto& entry) { return !model_.alive(entry.first); });
+    std::erase_if(arrivals_, [&](const auto& entry) { return !unreached.contains(entry.first); });
     return true;
 }
 

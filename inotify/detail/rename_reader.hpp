@@ -54,8 +54,8 @@ public:
     /// that they have moved, and of a directory and a file, which cannot replace each other.
     bool leaves_next(NodeId directory, const RenameRecord& to, RenameRecord& from);
 
-    // An arrival may be half of an exchange of files, of which the other half is not queued yet:
-    // the same records come when it leaves again. So the last arrival in each directory is kept.
+    // An arrival may be part of an exchange of files, the rest of which is not queued yet: the same
+    // records come when it leaves again. So the last arrival in each directory is kept.
 
     void note_arrival(NodeId directory, std::string_view name, bool is_dir);
     /// The directory has changed: forgets its last arrival, and returns whether it was the entry.
@@ -64,7 +64,7 @@ public:
     void forget_arrivals() noexcept { arrivals_.clear(); }
     /// True when so many directories are kept that they should be waited for.
     [[nodiscard]] bool is_full() const noexcept { return arrivals_.size() > most_arrivals; }
-    /// Waits for the directories of the last arrivals, so that what these are half of has ended.
+    /// Waits for the directories of the last arrivals, so that what these are part of has ended.
     /// Forgets the arrivals and returns true, unless there are records to handle now.
     bool await_arrivals();
 

@@ -25,7 +25,7 @@ bool RetryQueue::fail(NodeId node, int error, Time now) {
     if (!is_new && failure.error == error)
         return false;
     bool is_reported = is_shortage(error) && !shortages_.contains(error);
-    if (!is_shortage(error))  // of a shortage the client may have heard by another directory
+    if (!is_shortage(error))  // a shortage may have been reported of another directory
         is_reported = is_new || is_shortage(failure.error);
     if (!is_new)
         leave(node, failure);

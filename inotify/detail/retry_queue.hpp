@@ -32,7 +32,7 @@ public:
     /// Errors that hit every directory alike.
     static bool is_shortage(int error) noexcept;
 
-    /// The directory failed, or failed again. True when the client is to hear of it: once for each
+    /// The directory failed, or failed again. True when that is to be reported: once for each
     /// directory, and once for a whole shortage.
     bool fail(NodeId node, int error, Time now);
 

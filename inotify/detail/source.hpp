@@ -41,7 +41,7 @@ public:
     virtual ~Source() = default;
 
     /// Writes the next event into `event`, every member; false when all that had happened before
-    /// the call has been told and the kernel's queue was read empty. Never blocks.
+    /// the call has been reported and the kernel's queue was read empty. Never blocks.
     virtual bool next(Event& event) = 0;
 
     /// How long the loop may wait before next() has something to do of its own; `forever`: it has

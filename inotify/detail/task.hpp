@@ -25,8 +25,9 @@ struct Task {
     NodeRef directory;
     Kind kind = Kind::look_up;
     Report report = Report::fresh;
-    bool recursive = false;  // compare the contents of directories that are known, too
-    bool by_fd = false;      // paths changed while they were used: use descriptors only
+    bool recursive = false;   // compare the contents of directories that are known, too
+    bool were_known = false;  // the client knew the names: what is not known any more is gone
+    bool by_fd = false;       // paths changed while they were used: use descriptors only
     std::vector<std::string> names = {};
     // What Agenda::progress() was when the directory could not be reached; 0: it could.
     std::uint64_t unreachable_at = 0;

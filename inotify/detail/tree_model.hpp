@@ -45,7 +45,7 @@ struct Node {
     bool hears_attributes = false;  // its watch is for IN_ATTRIB, too
     bool is_deleted = false;        // its DELETE_SELF was reported, its IGNORED not yet
     bool is_missing = false;        // not seen at this place; it may be found at another
-    std::string name;       // a root's: the root as it was given
+    std::string name;               // a root's: the root as it was given
 };
 
 /// A node, unless it has been removed since.
@@ -138,7 +138,8 @@ public:
             for_each([=](const Node& node) { return node.state == state; }, visit);
     }
 
-    /// What is wrong with the model, in a sentence; empty when all invariants hold. Slow, for tests.
+    /// What is wrong with the model, in a sentence; empty when all invariants hold. Slow, for
+    /// tests.
     [[nodiscard]] std::string check() const;
 
 private:

@@ -20,6 +20,25 @@ constexpr Position most_scanned = 1024 * 1024;
 // Events that wait for the client while there is something to look at.
 constexpr std::size_t most_ahead = 4096;
 
+// Has the next event written where the client reads it, as long as it lives.
+class DirectEvent {
+public:
+    DirectEvent(Picture& picture, Event* event) noexcept : picture_(picture), event_(event) {
+        picture.write_next_to(event);
+    }
+    ~DirectEvent() { picture_.write_next_to(nullptr); }
+    DirectEvent(const DirectEvent&) = delete;
+    DirectEvent& operator=(const DirectEvent&) = delete;
+
+    [[nodiscard]] bool is_written() const noexcept {
+        return event_ != nullptr && picture_.has_written();
+    }
+
+private:
+    Picture& picture_;
+    Event* event_;
+};
+
 [[noreturn]] void throw_managed(const char* call) {
     throw std::logic_error(std::string(call) +
                            ": an InotifyTree manages its watches; use add_tree, remove_tree");
@@ -51,12 +70,16 @@ bool TreeSource::next(Event& event) {
             picture_.pop(event);
             return true;
         }
-        if (!advance()) {
-            picture_.give_back_storage();
-            agenda_.give_back_storage();
-            return false;
-        }
+        const DirectEvent direct(picture_, picture_.pending() == 0 ? &event : nullptr);
+        const bool has_advanced = advance();
+        if (direct.is_written())
+            return true;
+        if (!has_advanced)
+            break;
     }
+    picture_.give_back_storage();
+    agenda_.give_back_storage();
+    return false;
 }
 
 // Handles a record or, where there is none, looks at something; false when there is nothing to do.
@@ -74,6 +97,7 @@ bool TreeSource::advance() {
 
 // All records have been handled: only now is the disk looked at.
 bool TreeSource::look() {
+    recheck_places();
     if ((has_work() || renames_.is_full()) && !renames_.await_arrivals())
         return true;
     if (!agenda_.has_task()) {
@@ -100,9 +124,7 @@ bool TreeSource::look() {
 bool TreeSource::has_work() { return agenda_.has_task() || agenda_.has_next_round(now()); }
 
 // Only what failed waits for a time.
-Agenda::Time TreeSource::now() {
-    return agenda_.has_failures() ? kernel_.now() : Agenda::Time{};
-}
+Agenda::Time TreeSource::now() { return agenda_.has_failures() ? kernel_.now() : Agenda::Time{}; }
 
 // Gives back the watches that no directory of the picture has, and forgets what it has forgotten.
 void TreeSource::release() {
@@ -120,9 +142,16 @@ void TreeSource::release() {
     if (const std::vector<int> freed = picture_.take_freed(); !freed.empty()) {
         std::ranges::for_each(freed, remove_unused);
         agenda_.end_shortage(ENOSPC);
-        // An inode that was watched there may be reached at another place.
-        model.for_each(NodeState::alias, [&](NodeId node) { agenda_.recheck(node); });
+        aliases_are_suspect_ = true;
     }
+}
+
+// What has changed its place, or is not watched any more, may concern what leads there from
+// elsewhere. The nodes are walked once for all records that were handled.
+void TreeSource::recheck_places() {
+    const TreeModel& model = picture_.model();
+    if (std::exchange(aliases_are_suspect_, false))
+        model.for_each(NodeState::alias, [&](NodeId node) { agenda_.recheck(node); });
     if (picture_.take_places_changed() && model.via_link_count() != 0)
         model.for_each([](const Node& node) { return node.via_link; },
                        [&](NodeId node) { agenda_.recheck(node); });
@@ -149,10 +178,9 @@ void TreeSource::add_tree(const std::string& path) {
     release();
     if (model[root].state == NodeState::alias)
         return;
-    agenda_.add_last(
-        {.directory = model.ref(root),
-         .kind = Task::Kind::list,
-         .report = options_.report_existing ? Report::existing : Report::nothing});
+    agenda_.add_last({.directory = model.ref(root),
+                      .kind = Task::Kind::list,
+                      .report = options_.report_existing ? Report::existing : Report::nothing});
     if (!options_.report_existing)
         scan();
     // The descriptor of other event loops shows that there is something to read.
@@ -181,7 +209,8 @@ void TreeSource::remove_tree(const std::string& path) {
 void TreeSource::extend_root(NodeId root) {
     const TreeModel& model = picture_.model();
     if (options_.exclude)  // other paths may be excluded now
-        agenda_.add_last({.directory = model.ref(root), .kind = Task::Kind::list, .recursive = true});
+        agenda_.add_last(
+            {.directory = model.ref(root), .kind = Task::Kind::list, .recursive = true});
     // The depth limit lies deeper.
     model.for_each(NodeState::pruned, [&](NodeId node) {
         const NodeId parent = model[node].parent;

@@ -18,7 +18,7 @@
 
 namespace inotify::detail {
 
-/// Follows trees by their records, and by looking at the disk where records cannot tell.
+/// Follows trees by their records, and by looking at the disk where records do not suffice.
 ///
 /// The disk is always ahead of the queue. So all records are handled first, and the disk is looked
 /// at only when the queue has been read empty: then a look is never ahead of what was handled, but
@@ -47,6 +47,7 @@ private:
     bool look();
     void scan();
     void release();
+    void recheck_places();
     void extend_root(NodeId root);
     [[nodiscard]] bool has_work();
     [[nodiscard]] Agenda::Time now();
@@ -60,6 +61,7 @@ private:
     RenameReader renames_;
     Follower follower_;
     Reconciler reconciler_;
+    bool aliases_are_suspect_ = false;  // an inode that they lead to may not be watched any more
 };
 
 }  // namespace inotify::detail

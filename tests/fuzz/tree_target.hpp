@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../forwarding_kernel.hpp"
+#include "../operation.hpp"
 #include "../picture.hpp"
 #include "../sim_tree.hpp"
 #include "record_target.hpp"
@@ -98,34 +99,25 @@ private:
 };
 
 /// One operation of another process, as the input says.
-inline int operate(sim::World& world, Input& input, std::ostream* log) {
+inline test::Op any_operation(Input& input) {
     static constexpr std::array places{"/r/a",     "/r/b",     "/r/c",   "/r/a/a",
                                        "/r/a/b",   "/r/b/a",   "/r/b/b", "/r/a/a/a",
                                        "/r/a/b/a", "/r/b/a/b", "/o/x",   "/o/y"};
-    const unsigned code = input.byte();
-    const std::string a = places.at(input.byte() % places.size());
-    std::string b;
-    const char* name = nullptr;
-    int result = 0;
-    switch (code % 9) {
-    case 0:
-    case 1: name = "mkdir", result = world.mkdir(a); break;
-    case 2: name = "rmdir", result = world.rmdir(a); break;
-    case 3: name = "create", result = world.create(a); break;
-    case 4: name = "write", result = world.write(a); break;
-    case 5: name = "unlink", result = world.unlink(a); break;
-    case 6:
-    case 7:
-        b = places.at(input.byte() % places.size());
-        name = "rename", result = world.rename(a, b);
-        break;
-    default:
-        b = places.at(input.byte() % places.size());
-        name = "exchange", result = world.exchange(a, b);
-    }
+    static constexpr std::array names{"mkdir",  "mkdir",  "rmdir",  "create",  "write",
+                                      "unlink", "rename", "rename", "exchange"};
+    constexpr std::size_t first_with_two = 6;
+    const std::size_t code = input.byte() % names.size();
+    test::Op op{names.at(code), places.at(input.byte() % places.size())};
+    if (code >= first_with_two)
+        op.b = places.at(input.byte() % places.size());
+    return op;
+}
+
+inline void operate(sim::World& world, Input& input, std::ostream* log) {
+    const test::Op op = any_operation(input);
+    const int result = op.run(world);
     if (log != nullptr)
-        *log << "    " << name << ' ' << a << ' ' << b << " = " << result << '\n';
-    return result;
+        *log << "    " << op.text() << " = " << result << '\n';
 }
 
 /// Flags first: 1 injects records, 2 tracks files, 4 reports what exists, 8 has a queue of
