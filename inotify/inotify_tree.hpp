@@ -56,6 +56,9 @@ struct TreeOptions {
     bool report_existing = false;
     /// Remember file names too: the recovery from an overflow is then exact for files as well.
     bool track_files = false;
+    /// A root is a name, as in Inotify::follow(): it need not exist, and may be removed, renamed,
+    /// replaced (also by swapping a symbolic link that leads to it) and come again.
+    bool follow_roots = false;
 };
 
 /// Watches whole trees; everything else is as in Inotify.

@@ -218,6 +218,8 @@ private:
             options_.report_existing = true;
         else if (name == "follow_symlinks")
             options_.follow_symlinks = true;
+        else if (name == "follow_roots")
+            options_.follow_roots = true;
         else if (name == "one_file_system")
             options_.one_file_system = true;
         else if (name == "max_depth")

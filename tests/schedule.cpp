@@ -16,7 +16,6 @@
 namespace test {
 namespace {
 
-const std::string root = "/r";
 constexpr std::size_t most_calls = 20'000;
 constexpr int most_events = 10'000;
 
@@ -33,6 +32,8 @@ public:
             add("option track_files");
         if (options.follow_symlinks)
             add("option follow_symlinks");
+        if (options.follow_roots)
+            add("option follow_roots");
         if (options.max_depth != inotify::unlimited)
             add("option max_depth " + std::to_string(options.max_depth));
         if (options.exclude)
@@ -85,7 +86,7 @@ public:
           fault_(fault),
           transcript_(transcript),
           world_(setup.world),
-          client_(world_, root, setup.options),
+          client_(world_, setup.root, setup.options),
           reports_(setup.options.report_existing),
           acts_(reports_ || setup.while_scanning) {
         if (transcript_ != nullptr)
@@ -108,7 +109,7 @@ public:
         } catch (const std::runtime_error& error) {
             fail(error.what());
             if (!is_made_)
-                write("watch");
+                write(watching());
             write(setup_.while_scanning ? "cycle" : "picture");
             write("watches");
             return outcome_;
@@ -201,7 +202,7 @@ private:
     bool make_tree() {
         client_.make_tree(world_.make_kernel());
         try {
-            client_.tree().add_tree(root);
+            client_.tree().add_tree(setup_.root);
         } catch (const std::system_error&) {
             if (is_stopped_)
                 throw;
@@ -210,7 +211,7 @@ private:
             return false;
         }
         is_made_ = true;
-        write("watch");
+        write(watching());
         if (!acts_ && writer_)
             writer_->begin_counting();
         acts_ = true;
@@ -238,6 +239,13 @@ private:
             }
         }
         log("-> (empty)");
+        if (setup_.options.follow_roots && !fault_ && !world_.is_operating() &&
+            !setup_.while_scanning)
+            fail_if(client_.wrong_picture());
+    }
+
+    [[nodiscard]] std::string watching() const {
+        return setup_.root == "/r" ? "watch" : "watch " + setup_.root;
     }
 
     void apply(const inotify::Event& event) {

@@ -61,6 +61,7 @@ public:
           silent_links_(root_, options) {
         if (options_.follow_symlinks)
             silent_links_.check(world_);
+        picture_.set_has_root(has_root());
     }
     SimClient(const SimClient&) = delete;
     SimClient& operator=(const SimClient&) = delete;
@@ -92,11 +93,16 @@ public:
     }
 
     /// The client looks for itself, as one does who does not ask for what exists.
-    void look() { picture_ = Picture(root_, expected(), options_.follow_symlinks); }
+    void look() {
+        picture_ = Picture(root_, expected(), options_.follow_symlinks);
+        picture_.set_has_root(has_root());
+    }
 
     /// What is wrong with the picture; empty when it is what there is.
     [[nodiscard]] std::string wrong_picture() const {
         const auto disk = expected();
+        if (picture_.has_root() != has_root())
+            return has_root() ? "the root is there" : "the root is not there";
         if (picture_.entries() == disk)
             return "";
         std::string difference = "the picture is not the disk:";
@@ -130,7 +136,8 @@ public:
     void probe() {
         if (options_.follow_symlinks)
             return;
-        probes_.insert(root_ + "/probe");
+        if (has_root())
+            probes_.insert(root_ + "/probe");
         for (const auto& [path, directory] : world_.tree(root_))
             if (directory)
                 probes_.insert(path + "/probe");
@@ -148,7 +155,12 @@ public:
     }
 
 private:
+    [[nodiscard]] bool has_root() const {
+        return !options_.follow_roots || world_.directory(root_) != 0;
+    }
     [[nodiscard]] Picture::Entries expected() const {
+        if (!has_root())  // but perhaps a file
+            return {};
         return options_.follow_symlinks ? followed_tree(world_, *tree_, options_)
                                         : told_tree(world_, root_, options_);
     }

@@ -770,7 +770,7 @@ std::map<std::string, bool> World::entries(Id directory) const {
 std::map<std::string, bool> World::tree(std::string_view path) const {
     std::map<std::string, bool> result;
     Place top;
-    if (find(path, Last::keep, top) < 0)
+    if (find(path, Last::follow, top) < 0 || top.inode == 0)
         return result;
     struct Pending {
         std::size_t mount;

@@ -151,6 +151,7 @@ private:
         const Target& before = name_.target;
         if (wd >= 0) {
             sight_.target = {wd, is_directory, stat_.device, stat_.inode};
+            sight_.location = location_;
             return;
         }
         fail(-wd, true);
@@ -232,6 +233,11 @@ void NameChains::handle(const Record& record) {
     if (mask.contains(IN::ATTRIB) && record.name.empty())
         for (const auto& [entry, names] : users.entries)
             expedite(names);
+    if (mask.contains(IN::MOVE_SELF))
+        for (const Id id : users.targets) {
+            names_.at(id).has_moved = true;
+            suspects_.insert(id);
+        }
     const auto names = users.entries.find(record.name);
     if (names == users.entries.end())
         return;
@@ -251,6 +257,11 @@ void NameChains::suspect_all(const Users& users) {
 void NameChains::expedite(const std::set<Id>& names) {
     if (!failures_.empty())
         std::ranges::for_each(names, [&](Id id) { failures_.expedite(id); });
+}
+
+void NameChains::suspect(std::string_view path) {
+    if (const Id id = find(path); id != no_node)
+        suspects_.insert(id);
 }
 
 bool NameChains::has_suspect() {
@@ -277,7 +288,12 @@ NameChains::Finding NameChains::look(Id id) {
     if (!sight.is_known && uses(before.wd))
         sight.target = before;
     const int error = sight.error;
-    Finding finding{.name = id, .before = before, .now = sight.target, .error = 0};
+    Finding finding{.name = id,
+                    .before = before,
+                    .now = sight.target,
+                    .has_moved = std::exchange(names_.at(id).has_moved, false),
+                    .location = std::move(sight.location),
+                    .error = 0};
     replace_chain(id, std::move(sight));
     if (error == 0) {
         failures_.succeed(id);

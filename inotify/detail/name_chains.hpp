@@ -47,6 +47,9 @@ public:
         Id name = no_node;
         Target before;
         Target now;
+        bool has_moved = false;  // what it led to before was renamed since the last look
+        std::string location =
+            {};         // a path without links to what it leads to now, if that was seen
         int error = 0;  // why a part of the chain could not be watched; 0: nothing to report
     };
 
@@ -79,6 +82,9 @@ public:
     /// A record was handled: the names that it may have changed become suspects.
     void handle(const Record& record);
 
+    /// Something else has happened to what a name leads to.
+    void suspect(std::string_view path);
+
     /// True when there is a name to look up.
     [[nodiscard]] bool has_suspect();
 
@@ -86,6 +92,12 @@ public:
     Finding look();
     /// The same for any name.
     Finding look(Id name);
+
+    /// Calls `visit` with each name that failed and its error.
+    template <typename Visit>
+    void for_each_failure(Visit visit) const {
+        failures_.for_each(visit);
+    }
 
     /// How long until a name that failed is tried again; `forever`: there is none.
     [[nodiscard]] Duration until_due() const;
@@ -113,6 +125,7 @@ private:
         Mask mask;
         std::vector<Step> chain;
         Target target;
+        bool has_moved = false;  // the target said so, and the name was not looked up since
     };
 
     // The names that need a watch.
@@ -125,6 +138,7 @@ private:
     struct Sight {
         std::vector<Step> chain;
         Target target;
+        std::string location;  // of the target, without links
         bool is_known = true;  // false: the error says nothing of the target
         int error = 0;
     };

@@ -49,7 +49,9 @@ private:
 TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
       options_(std::move(options)),
-      queue_(kernel),
+      names_(kernel),
+      queue_(kernel, options_.follow_roots ? [this](const Record& record) { names_.handle(record); }
+                                           : std::function<void(const Record&)>{}),
       picture_(options_),
       agenda_(picture_.model()),
       disk_(kernel, queue_, picture_, options_),
@@ -103,6 +105,10 @@ bool TreeSource::look() {
     if (!agenda_.has_task()) {
         if (reconciler_.end_round())
             return true;
+        if (names_.has_suspect()) {
+            follow_root();
+            return true;
+        }
         if (!agenda_.has_next_round(now()))
             return false;
         agenda_.begin_round(now());
@@ -110,6 +116,10 @@ bool TreeSource::look() {
     std::optional<Task> task = agenda_.take();
     if (!task)
         return true;
+    if (task->kind == Task::Kind::find_root && options_.follow_roots) {
+        names_.suspect(picture_.model()[task->directory.id].name);
+        return true;
+    }
     if (picture_.is_detached(task->directory.id)) {
         agenda_.postpone(std::move(*task));
         return true;
@@ -121,7 +131,9 @@ bool TreeSource::look() {
 }
 
 // True when there is something to look at, now or in the next round.
-bool TreeSource::has_work() { return agenda_.has_task() || agenda_.has_next_round(now()); }
+bool TreeSource::has_work() {
+    return agenda_.has_task() || names_.has_suspect() || agenda_.has_next_round(now());
+}
 
 // Only what failed waits for a time.
 Agenda::Time TreeSource::now() { return agenda_.has_failures() ? kernel_.now() : Agenda::Time{}; }
@@ -130,19 +142,27 @@ Agenda::Time TreeSource::now() { return agenda_.has_failures() ? kernel_.now() :
 void TreeSource::release() {
     const TreeModel& model = picture_.model();
     const auto remove_unused = [&](int wd) {
-        if (model.watched_by(wd) == no_node)
+        if (model.watched_by(wd) == no_node && !names_.uses(wd))
             kernel_.remove_watch(wd);
     };
+    if (options_.follow_roots)
+        restart_promoted();
+    else
+        extend_promoted();
+    for (const std::string& root : picture_.take_ended())
+        names_.suspect(root);
     std::ranges::for_each(disk_.take_obtained(), remove_unused);
     for (const NodeRef node : picture_.take_forgotten())
         agenda_.forget(node);
-    for (const NodeRef root : picture_.take_promoted())
-        if (model.alive(root))
-            extend_root(root.id);
     if (const std::vector<int> freed = picture_.take_freed(); !freed.empty()) {
         std::ranges::for_each(freed, remove_unused);
         agenda_.end_shortage(ENOSPC);
+        names_.end_shortage();
         aliases_are_suspect_ = true;
+    }
+    if (const std::vector<int> released = names_.take_released(); !released.empty()) {
+        std::ranges::for_each(released, remove_unused);
+        agenda_.end_shortage(ENOSPC);
     }
 }
 
@@ -160,32 +180,95 @@ void TreeSource::recheck_places() {
 void TreeSource::add_tree(const std::string& path) {
     if (path.find('\0') != std::string::npos)
         throw_invalid("inotify_add_watch", path.c_str(), "a path must not hold a NUL byte");
+    if (options_.follow_roots) {
+        follow_tree(path);
+        return;
+    }
     const auto watch = [&] {
         const int wd = disk_.watch_root(path);
         if (wd < 0)
             throw_error(&kernel_, -wd, "inotify_add_watch", path);
         return wd;
     };
-    const TreeModel& model = picture_.model();
     int wd = watch();
     if (const Picture::Root* const root = picture_.find_root(path)) {
-        if (model[root->watched.id].wd == wd)
+        if (picture_.model()[root->watched.id].wd == wd)
             return;
         remove_tree(path);  // it leads to another directory by now
         wd = watch();       // which may have been watched as a part of the former one
     }
-    const NodeId root = picture_.add_root(path, disk_.resolve_root(path, wd), wd);
+    begin_root(path, disk_.resolve_root(path, wd), wd, Origin::given);
     release();
-    if (model[root].state == NodeState::alias)
+    finish_adding();
+}
+
+// The same for a root that is a name.
+void TreeSource::follow_tree(const std::string& path) {
+    if (path.empty())
+        throw_invalid("inotify_add_watch", "''", "an empty path leads nowhere");
+    if (names_.find(path) != no_node)
         return;
-    agenda_.add_last({.directory = model.ref(root),
-                      .kind = Task::Kind::list,
-                      .report = options_.report_existing ? Report::existing : Report::nothing});
+    const NameChains::Finding found = names_.look(names_.add(path, disk_.root_mask()));
+    if (found.now.wd >= 0)
+        begin_root(path, found.location, found.now.wd, Origin::given);
+    if (found.error != 0)
+        picture_.report_error(path, event_error(found.error));
+    release();
+    finish_adding();
+}
+
+// Adds a root that is watched already; what another root has is reported there.
+void TreeSource::begin_root(const std::string& path, const std::string& access_path, int wd,
+                            Origin origin) {
+    const NodeId root = picture_.add_root(path, access_path, wd);
+    if (picture_.model()[root].state == NodeState::alias)
+        return;
+    Report report = options_.report_existing ? Report::existing : Report::nothing;
+    if (origin == Origin::came) {
+        picture_.report_self(root, IN::CREATE | IN::ISDIR, true);
+        report = Report::fresh;
+    }
+    agenda_.add_last(
+        {.directory = picture_.model().ref(root), .kind = Task::Kind::list, .report = report});
+}
+
+void TreeSource::finish_adding() {
     if (!options_.report_existing)
         scan();
     // The descriptor of other event loops shows that there is something to read.
     if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work())
         kernel_.wake();
+}
+
+// Looks up the name of a root: what it led to ends, and what it leads to now begins.
+void TreeSource::follow_root() {
+    const NameChains::Finding found = names_.look();
+    const std::string& path = names_.path(found.name);
+    const Picture::Root* const root = picture_.find_root(path);
+    const int wd = root != nullptr ? picture_.model()[root->watched.id].wd : -1;
+    if (wd >= 0 && wd == found.now.wd) {
+        if (!found.location.empty())
+            picture_.set_access_path(root->node, found.location);
+    } else {
+        if (root != nullptr)
+            end_root(root->node, found.has_moved);
+        if (found.now.wd >= 0)
+            begin_root(path, found.location, found.now.wd, Origin::came);
+    }
+    if (found.error != 0)
+        picture_.report_error(path, event_error(found.error));
+}
+
+// A root's name does not lead to it any more. What another root has was reported there.
+void TreeSource::end_root(NodeId root, bool has_moved) {
+    const Node& node = picture_.model()[root];
+    if (node.state != NodeState::alias) {
+        if (!has_moved && !node.is_deleted)  // else its record was reported
+            picture_.report_self(
+                root, kernel_.is_watched(node.wd) ? IN::MOVE_SELF : IN::DELETE_SELF, true);
+        picture_.report_self(root, IN::IGNORED, true);
+    }
+    picture_.end_root(root);
 }
 
 // Looks at all that there is; the events of records that are handled meanwhile come later.
@@ -198,11 +281,32 @@ void TreeSource::scan() {
 
 void TreeSource::remove_tree(const std::string& path) {
     const Picture::Root* const root = picture_.find_root(path);
-    if (root == nullptr)
+    const NameChains::Id name = names_.find(path);
+    if (root == nullptr && name == no_node)
         throw_invalid("remove_tree", path, "no root; give the path as it was added");
-    for (Place& place : picture_.remove_root(root->node))
+    if (name != no_node)
+        names_.remove(name);
+    for (Place& place :
+         root != nullptr ? picture_.remove_root(root->node) : picture_.erase_pending(path))
         agenda_.suspect(std::move(place), {});
+    extend_promoted();
     release();
+}
+
+// Roots go on with their part of what is removed.
+void TreeSource::extend_promoted() {
+    for (const NodeRef root : picture_.take_promoted())
+        if (picture_.model().alive(root))
+            extend_root(root.id);
+}
+
+// What a root holds was reported in another one, and has left the client's picture with it. So the
+// root ends, and comes again.
+void TreeSource::restart_promoted() {
+    for (auto roots = picture_.take_promoted(); !roots.empty(); roots = picture_.take_promoted())
+        for (const NodeRef root : roots)
+            if (picture_.model().alive(root))
+                picture_.end_root(root.id);
 }
 
 // What a root that goes on by itself is to watch, now that it is one.
@@ -220,10 +324,12 @@ void TreeSource::extend_root(NodeId root) {
 }
 
 Duration TreeSource::until_due() {
+    const Duration names = names_.until_due();
     if (!agenda_.has_failures())
-        return forever;
-    return std::max(std::chrono::ceil<Duration>(agenda_.next_due() - kernel_.now()),
-                    Duration::zero());
+        return names;
+    const Duration directories =
+        std::max(std::chrono::ceil<Duration>(agenda_.next_due() - kernel_.now()), Duration::zero());
+    return names == forever ? directories : std::min(names, directories);
 }
 
 int TreeSource::add_watch(const std::filesystem::path&, Mask) { throw_managed("add_watch"); }
@@ -252,6 +358,9 @@ InotifyTree::Coverage TreeSource::coverage() const {
         auto& unwatched = result.unwatched.emplace_back();
         picture_.model().path(node, unwatched.path);
         unwatched.error = event_error(error);
+    });
+    names_.for_each_failure([&](NameChains::Id name, int error) {
+        result.unwatched.push_back({names_.path(name), event_error(error)});
     });
     return result;
 }

@@ -6,6 +6,7 @@
 #include <inotify/detail/disk.hpp>
 #include <inotify/detail/follower.hpp>
 #include <inotify/detail/kernel.hpp>
+#include <inotify/detail/name_chains.hpp>
 #include <inotify/detail/picture.hpp>
 #include <inotify/detail/reconciler.hpp>
 #include <inotify/detail/record_queue.hpp>
@@ -43,17 +44,28 @@ public:
     [[nodiscard]] std::string check() const { return picture_.check(); }
 
 private:
+    // A root was there when it was given, or its name has come to lead to it.
+    enum class Origin { given, came };
+
     bool advance();
     bool look();
     void scan();
     void release();
     void recheck_places();
     void extend_root(NodeId root);
+    void extend_promoted();
+    void restart_promoted();
+    void follow_tree(const std::string& path);
+    void finish_adding();
+    void follow_root();
+    void begin_root(const std::string& path, const std::string& access_path, int wd, Origin origin);
+    void end_root(NodeId root, bool has_moved);
     [[nodiscard]] bool has_work();
     [[nodiscard]] Agenda::Time now();
 
     Kernel& kernel_;
     const TreeOptions options_;
+    NameChains names_;  // the roots, with follow_roots
     RecordQueue queue_;
     Picture picture_;
     Agenda agenda_;
