@@ -212,39 +212,47 @@ bool NameChains::set_mask(Id id, Mask mask) {
     return false;
 }
 
-void NameChains::handle(const Record& record) {
+bool NameChains::handle(const Record& record) {
     const Mask mask = record.mask;
     if (mask.contains(IN::Q_OVERFLOW)) {
         for (const auto& [id, name] : names_)
             suspects_.insert(id);
-        return;
+        return true;
     }
     if (mask.contains(IN::IGNORED))
         end_shortage();
     const auto found = users_.find(record.wd);
     if (found == users_.end())
-        return;
+        return false;
     Users& users = found->second;
     if (mask.contains(IN::IGNORED)) {
         suspect_all(users);
         users_.erase(found);
-        return;
+        return true;
     }
-    if (mask.contains(IN::ATTRIB) && record.name.empty())
-        for (const auto& [entry, names] : users.entries)
-            expedite(names);
-    if (mask.contains(IN::MOVE_SELF))
-        for (const Id id : users.targets) {
-            names_.at(id).has_moved = true;
-            suspects_.insert(id);
-        }
+    if (record.name.empty())
+        return handle_self(users, mask);
     const auto names = users.entries.find(record.name);
     if (names == users.entries.end())
-        return;
+        return false;
     if (mask.intersects(entry_changes))
         suspects_.insert(names->second.begin(), names->second.end());
     else if (mask.contains(IN::ATTRIB))
         expedite(names->second);
+    return mask.intersects(entry_changes);
+}
+
+// A record about the watched directory, or the target, itself.
+bool NameChains::handle_self(const Users& users, Mask mask) {
+    if (mask.contains(IN::ATTRIB))
+        for (const auto& [entry, names] : users.entries)
+            expedite(names);
+    if (!mask.contains(IN::MOVE_SELF))
+        return false;
+    for (const Id id : users.targets)
+        names_.at(id).has_moved = true;
+    suspects_.insert(users.targets.begin(), users.targets.end());
+    return !users.targets.empty();
 }
 
 void NameChains::suspect_all(const Users& users) {

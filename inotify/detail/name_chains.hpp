@@ -79,8 +79,9 @@ public:
             visit(id);
     }
 
-    /// A record was handled: the names that it may have changed become suspects.
-    void handle(const Record& record);
+    /// A record was handled: the names that it may have changed become suspects. True when there
+    /// are any.
+    bool handle(const Record& record);
 
     /// Something else has happened to what a name leads to.
     void suspect(std::string_view path);
@@ -150,6 +151,7 @@ private:
     void release(Id id, const std::vector<Step>& chain, int target);
     void release_if_unused(int wd);
     void discard(const Sight& sight);
+    bool handle_self(const Users& users, Mask mask);
     void suspect_all(const Users& users);
     void expedite(const std::set<Id>& names);
 

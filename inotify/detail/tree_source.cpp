@@ -50,8 +50,7 @@ TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
       options_(std::move(options)),
       names_(kernel),
-      queue_(kernel, options_.follow_roots ? [this](const Record& record) { names_.handle(record); }
-                                           : std::function<void(const Record&)>{}),
+      queue_(kernel, listener()),
       picture_(options_),
       agenda_(picture_.model()),
       disk_(kernel, queue_, picture_, options_),
@@ -61,6 +60,16 @@ TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     const Mask refused = options_.mask & (IN::ONESHOT | IN::MASK_ADD | IN::MASK_CREATE);
     if (refused)
         throw_invalid("InotifyTree", to_string(refused), "makes no sense in a tree; leave it out");
+}
+
+// Of a followed root every record counts, and when it is read: the follower takes some out of turn.
+std::function<void(const Record&)> TreeSource::listener() {
+    if (!options_.follow_roots)
+        return {};
+    return [this](const Record& record) {
+        if (names_.handle(record))
+            agenda_.note_progress();
+    };
 }
 
 // While there is something to look at, records are handled ahead of the client, however slow it is:

@@ -14,6 +14,7 @@
 #include <inotify/detail/source.hpp>
 #include <inotify/inotify_tree.hpp>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,7 @@ private:
     // A root was there when it was given, or its name has come to lead to it.
     enum class Origin { given, came };
 
+    std::function<void(const Record&)> listener();
     bool advance();
     bool look();
     void scan();
