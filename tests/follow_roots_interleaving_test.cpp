@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The promises of InotifyTree with follow_roots under every interleaving of short scripts along the
 // way to a root, lost records and every fault, on the simulated kernel.
+#include "picture.hpp"
 #include "schedule.hpp"
 #include "sim_tree.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <iostream>
@@ -277,6 +279,165 @@ TEST_CASE("a root is followed through long scripts at sampled moments") {
                      << test::describe_failure(setup, moment));
     }
     std::cout << "follow_roots, sampled: seeds " << first << " to " << last << ", " << operations
+              << " operations\n";
+}
+
+namespace {
+
+// What is known of several followed roots, none of which lies below another by its path. What two
+// of them hold is reported in one of them, which is the tree's choice.
+class Roots {
+public:
+    Roots(sim::World& world, const inotify::TreeOptions& options)
+        : world_(world), options_(options), tree_(world.make_kernel(), options) {}
+
+    test::KernelTree& tree() { return tree_; }
+
+    void add(const std::string& root) {
+        tree_.add_tree(root);
+        test::Picture& picture = pictures_.emplace(root, test::Picture(root)).first->second;
+        picture.set_has_root(watched().contains(root));
+    }
+
+    // What another root goes on with is known: it was reported in this one.
+    void remove(const std::string& root) {
+        const sim::World before = world_;
+        tree_.remove_tree(root);
+        pictures_.erase(root);
+        const auto by_path = watched();
+        for (auto& [other, picture] : pictures_)
+            if (!picture.has_root() && by_path.contains(other))
+                picture = test::Picture(other, entries(other, before));
+    }
+
+    [[nodiscard]] std::vector<std::string> roots() const {
+        std::vector<std::string> result;
+        for (const auto& [root, picture] : pictures_)
+            result.push_back(root);
+        return result;
+    }
+
+    // Reads up to the empty value; returns what is wrong then.
+    std::string read() {
+        std::ostringstream wrong;
+        for (auto& event : tree_.event_gen()) {
+            if (!event)
+                break;
+            if (const std::string error = apply(*event); !error.empty())
+                wrong << error << ": " << *event << "; ";
+        }
+        wrong << this->wrong();
+        return wrong.str();
+    }
+
+private:
+    [[nodiscard]] std::map<std::string, int> watched() const {
+        std::map<std::string, int> result;
+        for (const auto& watch : tree_.watches())
+            result.emplace(watch.path, watch.wd);
+        return result;
+    }
+
+    std::string apply(const inotify::Event& event) {
+        if (event.mask.contains(inotify::IN::Q_OVERFLOW))
+            return "";
+        test::Picture* const picture = find(event.path);
+        if (picture == nullptr)
+            return "an event of no root";
+        if (test::Picture* const other = find(event.moved_from); other && other != picture)
+            picture->adopt(*other, event.cookie);
+        return picture->apply(event);
+    }
+
+    test::Picture* find(const std::string& path) {
+        for (auto& [root, picture] : pictures_)
+            if (path == root || path.starts_with(root + '/'))
+                return &picture;
+        return nullptr;
+    }
+
+    // What the world has in the directories that are watched under a root.
+    [[nodiscard]] test::Picture::Entries entries(const std::string& root,
+                                                 const sim::World& world) const {
+        test::Picture::Entries result;
+        for (const auto& [path, wd] : watched())
+            if (path == root || path.starts_with(root + '/'))
+                for (const auto& [name, directory] : world.entries(world.directory(path)))
+                    result.emplace(path + '/' + name, directory);
+        return result;
+    }
+
+    [[nodiscard]] std::string wrong() const {
+        const auto watches = world_.watches();
+        const auto by_path = watched();
+        for (const auto& [root, picture] : pictures_) {
+            if (picture.has_root() != by_path.contains(root))
+                return "it is not known whether there is " + root;
+            if (picture.entries() != entries(root, world_))
+                return "the picture is not the disk: " + root;
+        }
+        for (const auto& [path, wd] : by_path)
+            if (!watches.contains(wd) || watches.at(wd) != world_.directory(path))
+                return "watched as another directory: " + path;
+        return test::watched_inodes(world_) == test::needed_inodes(world_, roots(), options_)
+                   ? ""
+                   : "the watches are not those of the roots and of the way to them";
+    }
+
+    sim::World& world_;
+    inotify::TreeOptions options_;
+    test::KernelTree tree_;
+    std::map<std::string, test::Picture> pictures_;
+};
+
+}  // namespace
+
+TEST_CASE("several followed roots that share their way, and what they lead to") {
+    const auto [first, last] = test::seeds(sanitized ? 2'000 : 20'000);
+    static const std::vector<std::string> names{"/r/k", "/r/a", "/r/l", "/o/b", "/o/l", "/r/c/b"};
+    std::size_t operations = 0;
+    for (unsigned seed = first; seed <= last; ++seed) {
+        std::mt19937_64 random(seed);
+        sim::World world = make_world();
+        for (int i = 0; i < 10; ++i)
+            any_operation(random).run(world);
+        inotify::TreeOptions options;
+        options.follow_roots = true;
+        options.track_files = true;
+        options.report_existing = true;
+        Script script;
+        const std::size_t rarely = 1 + random() % 20;
+        world.before_call = [&](std::string_view) {
+            if (script.size() < 40 && random() % rarely == 0)
+                if (const Op op = any_operation(random); op.run(world) == 0)
+                    script.push_back(op);
+            return 0;
+        };
+        Roots roots(world, options);
+        const auto toggle = [&](const std::string& name) {
+            const auto known = roots.roots();
+            const bool adds = std::ranges::find(known, name) == known.end();
+            script.push_back({adds ? "add_tree" : "remove_tree", name});
+            if (adds)
+                roots.add(name);
+            else
+                roots.remove(name);
+        };
+        for (const std::string& name : names)
+            if (random() % 2 == 0)
+                toggle(name);
+        std::string wrong = roots.read();
+        for (std::size_t rounds = random() % 6; rounds > 0 && wrong.empty(); --rounds) {
+            if (random() % 4 == 0)
+                toggle(pick(random, names));
+            wrong = roots.read();
+        }
+        operations += script.size();
+        world.before_call = nullptr;
+        REQUIRE_MESSAGE(wrong.empty(),
+                        "seed " << seed << ": " << wrong << "\n  " << test::to_string(script));
+    }
+    std::cout << "follow_roots, several: seeds " << first << " to " << last << ", " << operations
               << " operations\n";
 }
 

@@ -76,6 +76,11 @@ public:
                       [&](const auto& entry) { return !entry.first.starts_with(root + '/'); });
     }
 
+    /// Takes over what has left another root by a rename to this one.
+    void adopt(Picture& other, std::uint32_t cookie) {
+        moved_.insert(other.moved_.extract(cookie));
+    }
+
     /// Drops all that is below a directory.
     void forget(const std::string& path) {
         std::erase_if(entries_,
