@@ -449,7 +449,6 @@ TEST_SUITE("exhaustive") {
             if (sanitized)
                 continue;
             run_exhaustively("two operations, one lost", setup, 2, true);
-            run_exhaustively("two operations, split at 1", setup, 2, false, 1);
             setup.options.track_files = false;
             setup.while_scanning = true;
             run_exhaustively("two operations, while scanning", setup, 2);

@@ -230,8 +230,9 @@ bool NameChains::handle(const Record& record) {
         users_.erase(found);
         return true;
     }
-    if (record.name.empty())
-        return handle_self(users, mask);
+    if (mask.contains(IN::ATTRIB) && record.name.empty())
+        for (const auto& [entry, names] : users.entries)
+            expedite(names);
     const auto names = users.entries.find(record.name);
     if (names == users.entries.end())
         return false;
@@ -240,19 +241,6 @@ bool NameChains::handle(const Record& record) {
     else if (mask.contains(IN::ATTRIB))
         expedite(names->second);
     return mask.intersects(entry_changes);
-}
-
-// A record about the watched directory, or the target, itself.
-bool NameChains::handle_self(const Users& users, Mask mask) {
-    if (mask.contains(IN::ATTRIB))
-        for (const auto& [entry, names] : users.entries)
-            expedite(names);
-    if (!mask.contains(IN::MOVE_SELF))
-        return false;
-    for (const Id id : users.targets)
-        names_.at(id).has_moved = true;
-    suspects_.insert(users.targets.begin(), users.targets.end());
-    return !users.targets.empty();
 }
 
 void NameChains::suspect_all(const Users& users) {
@@ -299,7 +287,6 @@ NameChains::Finding NameChains::look(Id id) {
     Finding finding{.name = id,
                     .before = before,
                     .now = sight.target,
-                    .has_moved = std::exchange(names_.at(id).has_moved, false),
                     .location = std::move(sight.location),
                     .error = 0};
     replace_chain(id, std::move(sight));

@@ -47,7 +47,6 @@ public:
         Id name = no_node;
         Target before;
         Target now;
-        bool has_moved = false;  // what it led to before was renamed since the last look
         std::string location =
             {};         // a path without links to what it leads to now, if that was seen
         int error = 0;  // why a part of the chain could not be watched; 0: nothing to report
@@ -126,7 +125,6 @@ private:
         Mask mask;
         std::vector<Step> chain;
         Target target;
-        bool has_moved = false;  // the target said so, and the name was not looked up since
     };
 
     // The names that need a watch.
@@ -151,7 +149,6 @@ private:
     void release(Id id, const std::vector<Step>& chain, int target);
     void release_if_unused(int wd);
     void discard(const Sight& sight);
-    bool handle_self(const Users& users, Mask mask);
     void suspect_all(const Users& users);
     void expedite(const std::set<Id>& names);
 

@@ -260,7 +260,7 @@ void TreeSource::follow_root() {
             picture_.set_access_path(root->node, found.location);
     } else {
         if (root != nullptr)
-            end_root(root->node, found.has_moved);
+            end_root(root->node);
         if (found.now.wd >= 0)
             begin_root(path, found.location, found.now.wd, Origin::came);
     }
@@ -268,11 +268,12 @@ void TreeSource::follow_root() {
         picture_.report_error(path, event_error(found.error));
 }
 
-// A root's name does not lead to it any more. What another root has was reported there.
-void TreeSource::end_root(NodeId root, bool has_moved) {
+// A root's name does not lead to it any more, though it was not renamed itself. What another root
+// has was reported there.
+void TreeSource::end_root(NodeId root) {
     const Node& node = picture_.model()[root];
     if (node.state != NodeState::alias) {
-        if (!has_moved && !node.is_deleted)  // else its record was reported
+        if (!node.is_deleted)
             picture_.report_self(
                 root, kernel_.is_watched(node.wd) ? IN::MOVE_SELF : IN::DELETE_SELF, true);
         picture_.report_self(root, IN::IGNORED, true);

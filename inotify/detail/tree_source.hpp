@@ -61,7 +61,7 @@ private:
     void finish_adding();
     void follow_root();
     void begin_root(const std::string& path, const std::string& access_path, int wd, Origin origin);
-    void end_root(NodeId root, bool has_moved);
+    void end_root(NodeId root);
     [[nodiscard]] bool has_work();
     [[nodiscard]] Agenda::Time now();
 
