@@ -192,3 +192,40 @@ TEST_CASE("a chain of forty links is followed, one more is an error") {
     world.create("/10");
     CHECK(lines(inotify) == Lines{"*CREATE /40", "*CREATE /41"});
 }
+
+TEST_CASE("a name that never stops changing does not hold up the loop") {
+    for (const bool is_tree : {false, true}) {
+        sim::World world = make_world();
+        // What is on the way is made or removed whenever somebody looks.
+        world.before_call = [&](std::string_view call) {
+            if (call == "open_path" && world.mkdir("/way") != 0)
+                world.rmdir("/way");
+            return 0;
+        };
+        if (is_tree) {
+            test::KernelTree tree(world.make_kernel(), {.follow_roots = true});
+            tree.add_tree("/way/to");
+            tree.add_tree("/a");
+            for (int i = 0; i < 3; ++i)
+                CHECK(test::drain(tree).empty());
+            world.create("/a/new");
+            CHECK(test::drain(tree).at(0).full_path() == "/a/new");
+            world.before_call = nullptr;
+            world.mkdir("/way");
+            world.mkdir("/way/to");
+            CHECK(test::drain(tree).at(0).path == "/way/to");
+        } else {
+            KernelInotify inotify(world.make_kernel());
+            inotify.follow("/way/to", IN::MODIFY);
+            inotify.follow("/a/b/c", IN::MODIFY);
+            for (int i = 0; i < 3; ++i)
+                CHECK(lines(inotify).empty());
+            world.write("/a/b/c");
+            CHECK(lines(inotify) == Lines{"MODIFY /a/b/c"});
+            world.before_call = nullptr;
+            world.mkdir("/way");
+            world.create("/way/to");
+            CHECK(lines(inotify) == Lines{"*CREATE /way/to"});
+        }
+    }
+}

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <set>
@@ -100,6 +101,24 @@ inline void write_file(const fs::path& path, std::string_view text = "text") {
 
 /// Creates an empty file, without a write.
 inline void touch(const fs::path& path) { OpenFile{path}; }
+
+/// Makes a link lead elsewhere, in one step.
+inline void swap_link(const fs::path& link, const fs::path& target) {
+    const fs::path fresh = link.native() + ".new";
+    fs::create_symlink(target, fresh);
+    fs::rename(fresh, link);
+}
+
+/// The watches that the kernel holds for the instances of this process.
+inline std::size_t kernel_watches() {
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream info(entry.path());
+        for (std::string line; std::getline(info, line);)
+            count += line.starts_with("inotify wd:") ? 1 : 0;
+    }
+    return count;
+}
 
 /// Takes the capabilities that let root read what it may not, and gives them back.
 class WithoutCapabilities {

@@ -244,6 +244,7 @@ void FileSource::drop_closed() {
 }
 
 bool FileSource::next(Event& event) {
+    std::size_t looks = 0;
     for (;;) {
         if (!reports_.empty()) {
             reports_.pop(event);
@@ -257,7 +258,7 @@ bool FileSource::next(Event& event) {
             queue_.pop();
             if (is_reported)
                 return true;
-        } else if (names_.has_suspect()) {
+        } else if (names_.has_suspect() && looks++ < names_.most_looks()) {
             look();
         } else {
             break;

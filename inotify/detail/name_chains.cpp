@@ -304,6 +304,8 @@ NameChains::Finding NameChains::look(Id id) {
 }
 
 Duration NameChains::until_due() const {
+    if (!suspects_.empty())
+        return Duration::zero();
     if (failures_.empty())
         return forever;
     return std::max(std::chrono::ceil<Duration>(failures_.next_due() - kernel_.now()),

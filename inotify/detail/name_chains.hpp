@@ -8,6 +8,7 @@
 #include <inotify/inotify.hpp>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -88,6 +89,10 @@ public:
     /// True when there is a name to look up.
     [[nodiscard]] bool has_suspect();
 
+    /// After so many looks in a row each suspect has been looked up: what has changed again by then
+    /// may wait, so that a name that never stops changing does not hold up the loop.
+    [[nodiscard]] std::size_t most_looks() const noexcept { return names_.size() + 64; }
+
     /// Looks up a name that is suspect, and reports what it leads to now.
     Finding look();
     /// The same for any name.
@@ -99,7 +104,7 @@ public:
         failures_.for_each(visit);
     }
 
-    /// How long until a name that failed is tried again; `forever`: there is none.
+    /// How long until there is a name to look up if nothing happens; `forever`: there is none.
     [[nodiscard]] Duration until_due() const;
 
     /// True when a chain needs the watch, for its target or on the way.

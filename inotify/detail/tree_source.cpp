@@ -75,6 +75,7 @@ std::function<void(const Record&)> TreeSource::listener() {
 // While there is something to look at, records are handled ahead of the client, however slow it is:
 // what is new is watched soon, and the kernel's queue does not fill up.
 bool TreeSource::next(Event& event) {
+    looks_ = 0;
     for (;;) {
         const bool runs_ahead = agenda_.has_task() && picture_.pending() < most_ahead;
         if (picture_.pending() != 0 && !runs_ahead) {
@@ -114,7 +115,7 @@ bool TreeSource::look() {
     if (!agenda_.has_task()) {
         if (reconciler_.end_round())
             return true;
-        if (names_.has_suspect()) {
+        if (names_.has_suspect() && looks_++ < names_.most_looks()) {
             follow_root();
             return true;
         }

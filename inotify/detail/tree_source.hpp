@@ -14,6 +14,7 @@
 #include <inotify/detail/source.hpp>
 #include <inotify/inotify_tree.hpp>
 
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <vector>
@@ -75,6 +76,7 @@ private:
     RenameReader renames_;
     Follower follower_;
     Reconciler reconciler_;
+    std::size_t looks_ = 0;             // at names, since the last event
     bool aliases_are_suspect_ = false;  // an inode that they lead to may not be watched any more
 };
 
