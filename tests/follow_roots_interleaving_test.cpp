@@ -35,7 +35,7 @@ constexpr bool sanitized = false;
 #endif
 
 // The root is a directory, lies behind a link, or is one.
-const std::vector<std::string> roots{"/r/a/b", "/r/l/b", "/r/k"};
+const std::vector<std::string> followed_roots{"/r/a/b", "/r/l/b", "/r/k"};
 
 sim::World make_world() {
     sim::World world;
@@ -133,7 +133,7 @@ void run_exhaustively(const std::string& what, Setup setup, std::size_t length, 
 }  // namespace
 
 TEST_CASE("a followed root is what was reported, whenever an operation happens") {
-    for (const std::string& root : roots) {
+    for (const std::string& root : followed_roots) {
         Setup setup = make_setup(root);
         run_exhaustively("one operation", setup, 1);
         run_exhaustively("one lost operation", setup, 1, true);
@@ -165,7 +165,7 @@ TEST_CASE("each kernel call may fail once, and a root is followed again afterwar
         return {};
     };
     std::size_t faults = 0;
-    for (const std::string& root : roots)
+    for (const std::string& root : followed_roots)
         for (const bool report_existing : {true, false}) {
             Setup setup = make_setup(root);
             setup.options.report_existing = report_existing;
@@ -443,7 +443,7 @@ TEST_CASE("several followed roots that share their way, and what they lead to") 
 
 TEST_SUITE("exhaustive") {
     TEST_CASE("a followed root is what was reported, whenever two operations happen") {
-        for (const std::string& root : roots) {
+        for (const std::string& root : followed_roots) {
             run_exhaustively("two operations", make_setup(root), 2);
             if (!sanitized)
                 run_exhaustively("two operations, one lost", make_setup(root), 2, true);
