@@ -116,7 +116,7 @@ bool TreeSource::look() {
         if (reconciler_.end_round())
             return true;
         if (names_.has_suspect() && looks_++ < names_.most_looks()) {
-            follow_root();
+            follow_root(names_.look());
             return true;
         }
         if (!agenda_.has_next_round(now()))
@@ -127,7 +127,7 @@ bool TreeSource::look() {
     if (!task)
         return true;
     if (task->kind == Task::Kind::find_root && options_.follow_roots) {
-        names_.suspect(picture_.model()[task->directory.id].name);
+        follow_root(names_.look(names_.find(picture_.model()[task->directory.id].name)));
         return true;
     }
     if (picture_.is_detached(task->directory.id)) {
@@ -250,9 +250,8 @@ void TreeSource::finish_adding() {
         kernel_.wake();
 }
 
-// Looks up the name of a root: what it led to ends, and what it leads to now begins.
-void TreeSource::follow_root() {
-    const NameChains::Finding found = names_.look();
+// The name of a root was looked up: what it led to ends, and what it leads to now begins.
+void TreeSource::follow_root(const NameChains::Finding& found) {
     const std::string& path = names_.path(found.name);
     const Picture::Root* const root = picture_.find_root(path);
     const int wd = root != nullptr ? picture_.model()[root->watched.id].wd : -1;

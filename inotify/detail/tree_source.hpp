@@ -60,7 +60,7 @@ private:
     void restart_promoted();
     void follow_tree(const std::string& path);
     void finish_adding();
-    void follow_root();
+    void follow_root(const NameChains::Finding& found);
     void begin_root(const std::string& path, const std::string& access_path, int wd, Origin origin);
     void end_root(NodeId root);
     [[nodiscard]] bool has_work();
