@@ -284,26 +284,38 @@ void read_queued(benchmark::State& state, Inotify& adapter, const std::string& d
         [&] { queue_records(directory); });
 }
 
+double wall_seconds() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+}
+
 // Until the first empty value, at which every directory is watched.
-double start(const Tree& tree) {
-    const double begin = cpu_seconds();
-    InotifyTree watched(tree.root(), ALL_EVENTS, inotify::Duration::zero());
+double start(const Tree& tree, unsigned threads, double (*clock)()) {
+    inotify::TreeOptions options;
+    options.block_duration = inotify::Duration::zero();
+    options.scan_threads = threads;
+    const double begin = clock();
+    InotifyTree watched(tree.root(), std::move(options));
     read_events(watched);
-    const double seconds = cpu_seconds() - begin;
+    const double seconds = clock() - begin;
     expect(watched.coverage().watched == tree.paths().size(), "not every directory is watched");
     return seconds;
 }
 
-double start_bare(const Tree& tree) {
-    const double begin = cpu_seconds();
+double start_bare(const Tree& tree, double (*clock)()) {
+    const double begin = clock();
     Bare bare;
     for (const std::string& path : tree.paths())
         bare.watch(path);
-    return cpu_seconds() - begin;
+    return clock() - begin;
 }
 
-void start_up(benchmark::State& state, const Tree& tree) {
-    compare(state, [&] { return start_bare(tree); }, [&] { return start(tree); });
+// Of several threads only the clock on the wall shows what they save.
+void start_up(benchmark::State& state, const Tree& tree, unsigned threads) {
+    double (*const clock)() = threads == 1 ? cpu_seconds : wall_seconds;
+    compare(
+        state, [&] { return start_bare(tree, clock); },
+        [&] { return start(tree, threads, clock); });
 }
 
 void heap(benchmark::State& state, const Tree& tree) {
@@ -542,15 +554,18 @@ void add(const std::string& operation, std::int64_t rounds,
 void add_all() {
     using namespace std::chrono_literals;
     add("start, 1,000 directories, 10 in each", 15,
-        [](auto& state) { start_up(state, tree(1'000)); });
+        [](auto& state) { start_up(state, tree(1'000), 1); });
     add("start, 10,000 directories, 10 in each", 15,
-        [](auto& state) { start_up(state, tree(10'000)); });
+        [](auto& state) { start_up(state, tree(10'000), 1); });
     add("start, 10,000 directories, 10 and 5 files in each", 15,
-        [](auto& state) { start_up(state, tree(10'000, 10, 5)); });
+        [](auto& state) { start_up(state, tree(10'000, 10, 5), 1); });
     add("start, 100,000 directories, 10 in each", 7,
-        [](auto& state) { start_up(state, tree(100'000)); });
+        [](auto& state) { start_up(state, tree(100'000), 1); });
     add("start, 100,000 directories, 316 in each", 7,
-        [](auto& state) { start_up(state, tree(100'000, 316)); });
+        [](auto& state) { start_up(state, tree(100'000, 316), 1); });
+    for (const std::size_t width : {std::size_t{10}, std::size_t{316}})
+        add("start, 100,000 directories, " + std::to_string(width) + " in each, 2 threads", 7,
+            [=](auto& state) { start_up(state, tree(100'000, width), 2); });
     add("heap of a directory, 100,000 directories", 1,
         [](auto& state) { heap(state, tree(100'000)); });
 

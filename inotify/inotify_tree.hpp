@@ -62,6 +62,13 @@ struct TreeOptions {
     /// synthetic CREATE|ISDIR with an empty `filename`, then what is in it. What cannot be watched
     /// on the way to it comes as an event with `error`, and is in coverage().
     bool follow_roots = false;
+    /// How many threads carry out the system calls of a first scan, the one that calls the
+    /// constructor or add_tree() among them. 0: as many as help, at most four and no more than the
+    /// machine has, once 2,000 directories have been found; 1: no other. The others have every
+    /// signal blocked and have ended when the call returns, and `exclude` is not called by them.
+    /// Where they cannot be made it goes on without. `report_existing`, `track_files`,
+    /// `follow_symlinks` and `one_file_system` are scans on one thread.
+    unsigned scan_threads = 0;
 };
 
 /// Watches whole trees; everything else is as in Inotify.

@@ -358,6 +358,8 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
         setup.world.unknown_types = seed % 5 == 0;
         setup.world.counts_subdirectories = seed % 7 != 0;
         setup.world.lists_as_of_rewind = seed % 8 < 3;
+        if (seed % 9 < 3)
+            setup.world.listed_at_once = 1 + seed % 3;
         const std::size_t names = 2 + random() % 3;
         const auto next_operation = [&] {
             return follows ? test::any_operation_with_links(random, names)

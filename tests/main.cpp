@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The test runner: its tests have a directory that no other program reads.
 #define DOCTEST_CONFIG_IMPLEMENT
+#include "support.hpp"
+
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
@@ -18,15 +20,6 @@
 
 namespace {
 
-bool write_text(const char* path, const std::string& text) {
-    const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::close(fd);
-    return written;
-}
-
 // Root may have mounts of its own; another user may in a user namespace, as the same user.
 bool enter_mount_namespace() {
     const auto user = std::to_string(::geteuid());
@@ -34,9 +27,9 @@ bool enter_mount_namespace() {
     if (::geteuid() == 0)
         return ::unshare(CLONE_NEWNS) == 0;
     return ::unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
-           write_text("/proc/self/setgroups", "deny") &&
-           write_text("/proc/self/uid_map", user + ' ' + user + " 1") &&
-           write_text("/proc/self/gid_map", group + ' ' + group + " 1");
+           test::write_text("/proc/self/setgroups", "deny") &&
+           test::write_text("/proc/self/uid_map", user + ' ' + user + " 1") &&
+           test::write_text("/proc/self/gid_map", group + ' ' + group + " 1");
 }
 
 // Whether the capabilities that a user namespace gives are in force: rights have to bind the tests.

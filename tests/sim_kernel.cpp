@@ -2,6 +2,8 @@
 // A simulated kernel behind the seam: an in-memory file system, and inotify as Linux really is.
 #include "sim_kernel.hpp"
 
+#include "turns.hpp"
+
 #include <sys/inotify.h>
 
 #include <algorithm>
@@ -39,6 +41,12 @@ public:
     ~Instance() override { std::erase(world_.attached_.instances, this); }
 
     int add_watch(const std::string& path, std::uint32_t mask) override {
+        Place root;
+        root.inode = root_inode;
+        return add_watch_from(root, path, mask);
+    }
+
+    int add_watch_from(const Place& start, const std::string& path, std::uint32_t mask) {
         if (const int fault = begin("add_watch"); fault < 0)
             return fault;
         if (!valid(mask))
@@ -47,10 +55,12 @@ public:
             return -ENAMETOOLONG;
         Place place;
         const Last last = (mask & IN_DONT_FOLLOW) != 0 ? Last::keep : Last::follow;
-        if (const int error = world_.find(path, last, place); error < 0)
+        if (const int error = world_.walk(start, path, last, place); error < 0)
             return error;
         return watch(place.inode, mask);
     }
+
+    std::unique_ptr<inotify::detail::Workers> make_workers(unsigned others) override;
 
     int add_watch(int directory, const std::string&, std::uint32_t mask) override {
         if (const int fault = begin("add_watch"); fault < 0)
@@ -181,30 +191,20 @@ public:
     }
 
     int list(int directory, std::vector<DirectoryEntry>& entries) override {
-        entries.clear();
-        if (world_.lists_as_of_rewind)
-            if (const int fault = rewind(directory); fault < 0)
-                return fault;
-        if (const int fault = begin("list"); fault < 0)
+        const int error = list(directory, entries, SIZE_MAX);
+        if (error == 0)  // the getdents64 that finds the end
+            world_.send_use(world_.place_of(*find_handle(directory)), IN_ACCESS);
+        return error;
+    }
+
+    int list_first(int directory, std::vector<DirectoryEntry>& entries) override {
+        return list(directory, entries, world_.listed_at_once);
+    }
+
+    int list_rest(int directory, std::vector<DirectoryEntry>& entries) override {
+        if (const int fault = begin("list_rest"); fault < 0)
             return fault;
-        const Handle* handle = find_handle(directory);
-        if (handle == nullptr || handle->path)
-            return -EBADF;
-        const Inode& inode = world_.inodes_[handle->inode];
-        world_.unlock(handle->inode);
-        if (inode.removed)
-            return -ENOENT;
-        const Place place = world_.place_of(*handle);
-        entries.reserve(inode.entries.size());
-        for (const auto& [name, entry] : inode.entries) {
-            if (world_.lists_as_of_rewind && entry.number > handle->last_entry)
-                continue;
-            const FileType type = world_.inodes_[entry.inode].type;
-            entries.push_back({name, world_.unknown_types ? FileType::unknown : type});
-        }
-        world_.send_use(place, IN_ACCESS);  // the getdents64 that finds everything
-        world_.send_use(place, IN_ACCESS);  // and the one that finds the end
-        return 0;
+        return append(directory, entries, SIZE_MAX);
     }
 
     void await_changes(int directory) override {
@@ -303,6 +303,43 @@ public:
     [[nodiscard]] std::size_t records() const { return records_; }
 
 private:
+    class Worker;
+    class Crew;
+
+    int list(int directory, std::vector<DirectoryEntry>& entries, std::size_t most) {
+        entries.clear();
+        if (world_.lists_as_of_rewind)
+            if (const int fault = rewind(directory); fault < 0)
+                return fault;
+        if (const int fault = begin("list"); fault < 0)
+            return fault;
+        if (Handle* const handle = find_handle(directory); handle != nullptr)
+            handle->listed_to.clear();
+        return append(directory, entries, most);
+    }
+
+    // What one getdents64 finds, in the order of the names.
+    int append(int directory, std::vector<DirectoryEntry>& entries, std::size_t most) {
+        Handle* handle = find_handle(directory);
+        if (handle == nullptr || handle->path)
+            return -EBADF;
+        const Inode& inode = world_.inodes_[handle->inode];
+        world_.unlock(handle->inode);
+        if (inode.removed)
+            return -ENOENT;
+        for (auto it = inode.entries.upper_bound(handle->listed_to);
+             it != inode.entries.end() && entries.size() < most; ++it) {
+            const auto& [name, entry] = *it;
+            if (world_.lists_as_of_rewind && entry.number > handle->last_entry)
+                continue;
+            const FileType type = world_.inodes_[entry.inode].type;
+            entries.push_back({name, world_.unknown_types ? FileType::unknown : type});
+            handle->listed_to = name;
+        }
+        world_.send_use(world_.place_of(*handle), IN_ACCESS);
+        return 0;
+    }
+
     struct Watch {
         Id inode = 0;  // 0: no longer watched
         std::uint32_t mask = 0;
@@ -317,6 +354,8 @@ private:
     }
 
     int begin(std::string_view call) const {
+        if (turns_ != nullptr)
+            turns_->pass();
         return world_.before_call ? std::min(world_.before_call(call), 0) : 0;
     }
 
@@ -431,7 +470,100 @@ private:
     std::size_t records_ = 0;
     bool overflowed_ = false;  // the overflow record is queued
     std::atomic<bool> woken_ = false;
+    Turns* turns_ = nullptr;  // while workers are at work
 };
+
+// The calls of a thread beside the caller's. Its working directory is held as an open one is.
+class World::Instance::Worker final : public inotify::detail::DirectoryCalls {
+public:
+    explicit Worker(Instance& kernel) : kernel_(kernel) {}
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+    ~Worker() override { leave(); }
+
+    int add_watch(const std::string& path, std::uint32_t mask) override {
+        if (const Handle* here = kernel_.find_handle(inside_); here != nullptr && path[0] != '/')
+            return kernel_.add_watch_from(kernel_.world_.place_of(*here), path, mask);
+        return kernel_.add_watch(path, mask);
+    }
+    int add_watch(int directory, const std::string& path, std::uint32_t mask) override {
+        return kernel_.add_watch(directory, path, mask);
+    }
+    int open_directory(int parent, const std::string& path, bool follow_symlink) override {
+        return kernel_.open_directory(parent, path, follow_symlink);
+    }
+    void close_directory(int directory) noexcept override { kernel_.close_directory(directory); }
+    bool enter(int directory) override {
+        if (!kernel_.world_.workers_have_directories || kernel_.begin("enter") < 0)
+            return false;
+        const Handle* const handle = kernel_.find_handle(directory);
+        if (handle == nullptr)
+            return false;
+        const Place place = kernel_.world_.place_of(*handle);
+        const int entered = kernel_.world_.open_handle(place);
+        leave();
+        inside_ = entered;
+        return true;
+    }
+    int list(int directory, std::vector<DirectoryEntry>& entries) override {
+        return kernel_.list(directory, entries);
+    }
+    int list_first(int directory, std::vector<DirectoryEntry>& entries) override {
+        return kernel_.list_first(directory, entries);
+    }
+    int list_rest(int directory, std::vector<DirectoryEntry>& entries) override {
+        return kernel_.list_rest(directory, entries);
+    }
+    void await_changes(int directory) override { kernel_.await_changes(directory); }
+    int stat(int directory, const std::string& name, bool follow_symlink, Stat& result) override {
+        return kernel_.stat(directory, name, follow_symlink, result);
+    }
+
+private:
+    void leave() {
+        if (Handle* here = kernel_.find_handle(inside_); here != nullptr)
+            kernel_.world_.close_handle(*here);
+    }
+
+    Instance& kernel_;
+    int inside_ = -1;
+};
+
+class World::Instance::Crew final : public inotify::detail::Workers {
+public:
+    Crew(Instance& kernel, unsigned others) : kernel_(kernel) {
+        for (; others > 0; --others)
+            workers_.push_back(std::make_unique<Worker>(kernel));
+    }
+
+    void run(const Work& work, const std::function<void()>& meanwhile) override {
+        std::vector<std::function<void()>> bodies{[&] {
+            meanwhile();
+            work(kernel_);
+        }};
+        for (const auto& worker : workers_)
+            bodies.emplace_back([&] { work(*worker); });
+        Turns turns(kernel_.world_.choose_worker);
+        kernel_.turns_ = &turns;
+        try {
+            turns.run(bodies);
+        } catch (...) {
+            kernel_.turns_ = nullptr;
+            throw;
+        }
+        kernel_.turns_ = nullptr;
+    }
+
+private:
+    Instance& kernel_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+std::unique_ptr<inotify::detail::Workers> World::Instance::make_workers(unsigned others) {
+    if (!world_.choose_worker)
+        return nullptr;
+    return std::make_unique<Crew>(*this, others);
+}
 
 World::World() : inodes_(1), mounts_(1) {
     add_inode(FileType::directory, ++last_device_);
@@ -1102,7 +1234,10 @@ int World::open_handle(const Place& place, bool path) {
                              [](const Handle& handle) { return handle.inode == 0; });
     if (free == handles.end())
         free = handles.insert(free, Handle{});
-    *free = {place.mount, place.inode, path, inodes_[place.inode].last_entry, 0, {}};
+    *free = {.mount = place.mount,
+             .inode = place.inode,
+             .path = path,
+             .last_entry = inodes_[place.inode].last_entry};
     if (!is_dir(place.inode)) {
         ++inodes_[place.directory].pins;  // a dentry holds its parent's
         free->directory = place.directory;

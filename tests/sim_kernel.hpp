@@ -113,7 +113,11 @@ public:
     // True: as on btrfs, list() shows nothing that was made since it began by rewinding. That is a
     // call of its own then, "rewind".
     bool lists_as_of_rewind = false;
-    std::chrono::seconds time{};  // what the kernels' now() gives
+    std::size_t listed_at_once = SIZE_MAX;  // entries that list_first() finds at most
+    std::chrono::seconds time{};            // what the kernels' now() gives
+    // Chooses which of so many threads makes the next call; unset: a kernel makes no workers.
+    std::function<std::size_t(std::size_t running)> choose_worker;
+    bool workers_have_directories = true;  // false: as where unshare(2) is refused
 
 private:
     class Instance;
@@ -163,6 +167,7 @@ private:
         std::uint32_t last_entry = 0;  // the directory's, at open(2) or the last rewind
         Id directory = 0;              // of a file: where the entry is that it was opened by
         std::string name = {};         // likewise; empty once that entry is gone
+        std::string listed_to = {};    // the name that was listed last
     };
 
     // What belongs to the processes of one world and not to a copy of it.

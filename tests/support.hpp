@@ -100,6 +100,16 @@ inline void write_file(const fs::path& path, std::string_view text = "text") {
 }
 
 /// Creates an empty file, without a write.
+/// Writes to a file of /proc, in one call.
+inline bool write_text(const char* path, const std::string& text) {
+    const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+    ::close(fd);
+    return written;
+}
+
 inline void touch(const fs::path& path) { OpenFile{path}; }
 
 /// Makes a link lead elsewhere, in one step.

@@ -102,24 +102,15 @@ void in_child(const std::function<void(Report&)>& action) {
         CHECK(text == "");
 }
 
-bool write_text(const char* path, const std::string& text) {
-    const int fd = ::open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::close(fd);
-    return written;
-}
-
 // Mounts and limits that no other process sees.
 void enter_namespaces() {
     const auto user = std::to_string(::getuid());
     const auto group = std::to_string(::getgid());
     if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         throw Skipped{"no user namespaces here"};
-    write_text("/proc/self/setgroups", "deny");
-    if (!write_text("/proc/self/uid_map", "0 " + user + " 1") ||
-        !write_text("/proc/self/gid_map", "0 " + group + " 1"))
+    test::write_text("/proc/self/setgroups", "deny");
+    if (!test::write_text("/proc/self/uid_map", "0 " + user + " 1") ||
+        !test::write_text("/proc/self/gid_map", "0 " + group + " 1"))
         throw Skipped{"no users can be mapped here"};
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
         throw Skipped{"no mounts can be made here"};
@@ -127,7 +118,7 @@ void enter_namespaces() {
 
 // The limit of this user namespace, which comes on top of fs.inotify.max_user_watches.
 void set_watch_limit(int limit) {
-    if (!write_text("/proc/sys/user/max_inotify_watches", std::to_string(limit)))
+    if (!test::write_text("/proc/sys/user/max_inotify_watches", std::to_string(limit)))
         throw Skipped{"no limit of watches for a user namespace here"};
 }
 

@@ -86,13 +86,19 @@ bool Agenda::has_next_round(Time now) const {
 }
 
 std::optional<Task> Agenda::take() {
-    while (!now_.empty()) {
-        Task task = std::move(now_.front());
+    drop_dead();
+    if (now_.empty())
+        return {};
+    std::optional<Task> task = std::move(now_.front());
+    now_.pop_front();
+    return task;
+}
+
+// Of directories that are not watched any more there is nothing to look at.
+void Agenda::drop_dead() {
+    while (!now_.empty() && !(model_.alive(now_.front().directory) &&
+                              is_watched(model_[now_.front().directory.id].state)))
         now_.pop_front();
-        if (model_.alive(task.directory) && is_watched(model_[task.directory.id].state))
-            return task;
-    }
-    return {};
 }
 
 void Agenda::begin_round(Time now) {

@@ -87,6 +87,12 @@ public:
     [[nodiscard]] bool has_next_round(Time now) const;
     /// The next task of this round; none: the round has ended.
     std::optional<Task> take();
+    /// The same, if `matches` holds for it.
+    template <typename Matches>
+    std::optional<Task> take_if(Matches matches) {
+        drop_dead();
+        return !now_.empty() && matches(now_.front()) ? take() : std::nullopt;
+    }
     /// Begins the next round.
     void begin_round(Time now);
 
@@ -120,6 +126,7 @@ private:
         std::vector<Task> tasks;
     };
 
+    void drop_dead();
     void add_recheck(NodeId node, const Recheck& recheck);
     void add_rechecks();
     void add_suspects();

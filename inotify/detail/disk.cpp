@@ -5,6 +5,7 @@
 #include <inotify/detail/source.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace inotify::detail {
@@ -25,27 +26,6 @@ bool moves_directory(const Record& record) {
            (mask.contains(IN::ISDIR) && mask.intersects(IN::MOVE | IN::DELETE));
 }
 
-// A directory that is open, or −errno; closed also when the client's `exclude` throws.
-class OpenDirectory {
-public:
-    OpenDirectory(Kernel& kernel, int descriptor) noexcept
-        : kernel_(kernel), descriptor_(descriptor) {}
-    ~OpenDirectory() {
-        if (descriptor_ >= 0)
-            kernel_.close_directory(descriptor_);
-    }
-    OpenDirectory(const OpenDirectory&) = delete;
-    OpenDirectory& operator=(const OpenDirectory&) = delete;
-
-    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
-    [[nodiscard]] int get() const noexcept { return descriptor_; }
-    [[nodiscard]] int error() const noexcept { return -descriptor_; }
-
-private:
-    Kernel& kernel_;
-    int descriptor_;
-};
-
 }  // namespace
 
 Sight Disk::see(const Task& task) {
@@ -57,18 +37,13 @@ Sight Disk::see(const Task& task) {
         see_directory(task, sight);
     read_records(sight.since, sight.until);
     sight.since = queue_.position();  // behind what the look itself has queued
-    if (paths_suffice(task))
-        sight.is_sure = sight.is_sure && !queue_.any_of(sight.since, sight.until, moves_directory);
     return sight;
 }
 
 void Disk::see_directory(const Task& task, Sight& sight) {
     const NodeId node = task.directory.id;
-    const bool by_path = paths_suffice(task);
     std::string path;
-    // With all records handled the model's paths are those of this moment; whether they stay so is
-    // seen at the end.
-    const OpenDirectory directory(kernel_, by_path ? open(node, path) : open_in_place(node, path));
+    const OpenDirectory directory = open_in_place(node, path);
     if (!directory.is_open()) {
         sight.error = directory.error();
         return;
@@ -88,16 +63,10 @@ void Disk::see_directory(const Task& task, Sight& sight) {
                     names.push_back(entry.name);
     }
     if (sight.error == 0)
-        look_up(directory.get(), task, path, by_path, std::move(names), sight);
-    // The paths of the names led through this directory if its own still leads to it: what made it
-    // lead elsewhere, below the root, is undone behind its own records.
-    if (by_path) {
-        const std::uint32_t mask = picture_.model()[node].is_root ? root_mask() : entry_mask();
-        sight.is_sure = obtain(kernel_.add_watch(path, mask)) == picture_.model()[node].wd;
-    }
+        look_up(directory.get(), task, path, std::move(names), sight);
 }
 
-void Disk::look_up(int directory, const Task& task, const std::string& path, bool by_path,
+void Disk::look_up(int directory, const Task& task, const std::string& path,
                    std::vector<std::string> names, Sight& sight) {
     if (names.empty())
         return;
@@ -111,9 +80,7 @@ void Disk::look_up(int directory, const Task& task, const std::string& path, boo
         lookup.name = std::move(names[next++]);
         entry_path = path;
         append_name(entry_path, lookup.name);
-        if (by_path && look_up_by_path(directory, entry_path, lookup))
-            continue;
-        look_up_by_fd(directory, task, entry_path, lookup);
+        look_up_name(directory, task, entry_path, lookup);
         if (const auto* seen = std::get_if<Directory>(&lookup.found); seen && seen->listing)
             listed += seen->listing->size();
     }
@@ -123,49 +90,36 @@ void Disk::look_up(int directory, const Task& task, const std::string& path, boo
     kernel_.await_changes(directory);
 }
 
-// False: this way does not do.
-bool Disk::look_up_by_path(int directory, const std::string& path, Lookup& lookup) {
-    const int wd = obtain(kernel_.add_watch(path, entry_mask()));
-    if (wd < 0 || picture_.model().watched_by(wd) != no_node)
-        return false;
-    Stat stat;
-    if (kernel_.stat(directory, lookup.name, false, stat) < 0)
-        return false;
-    lookup.found = Directory{.wd = wd, .is_leaf = stat.leaf};
-    return true;
-}
-
-void Disk::look_up_by_fd(int directory, const Task& task, const std::string& path, Lookup& lookup) {
+void Disk::look_up_name(int directory, const Task& task, const std::string& path, Lookup& lookup) {
     const NodeId node = task.directory.id;
     const bool is_too_deep = picture_.at_depth_limit(node);
     Stat stat;
     if (options_.follow_symlinks && !is_too_deep &&
         kernel_.stat(directory, lookup.name, false, stat) == 0)
         lookup.via_link = stat.type == FileType::symlink;
-    const int opened = kernel_.open_directory(directory, lookup.name, lookup.via_link);
-    if (is_absent(-opened)) {
+    OpenDirectory opened(kernel_, kernel_.open_directory(directory, lookup.name, lookup.via_link));
+    if (is_absent(opened.error())) {
         if (stat.type != FileType::unknown && stat.type != FileType::directory)
             lookup.found = File{stat.type};
         else if (task.kind == Task::Kind::confirm)
             confirm_file(directory, lookup);
         return;
     }
-    if (opened < 0) {
-        lookup.found = Unreadable{-opened};
+    if (!opened.is_open()) {
+        lookup.found = Unreadable{opened.error()};
         return;
     }
-    if (is_too_deep || is_other_device(directory, opened)) {
+    if (is_too_deep || is_other_device(directory, opened.get())) {
         lookup.found = Pruned{};
-        kernel_.close_directory(opened);
         return;
     }
-    Directory seen{.wd = obtain(kernel_.add_watch(opened, path, watch_mask()))};
+    Directory seen{.wd = obtain(kernel_.add_watch(opened.get(), path, watch_mask()))};
     int error = seen.wd < 0 ? -seen.wd : 0;
     const NodeId owner = error == 0 ? picture_.model().watched_by(seen.wd) : no_node;
     seen.was_known = owner != no_node;
     if (error == 0 && (!seen.was_known || task.recursive))
-        error = -list(opened, seen.listing.emplace());
-    kernel_.close_directory(opened);
+        error = -list(opened.get(), seen.listing.emplace());
+    opened.close();  // before others are opened
     if (error != 0) {
         if (!is_absent(error))
             lookup.found = Unreadable{error};
@@ -183,11 +137,10 @@ void Disk::look_up_by_fd(int directory, const Task& task, const std::string& pat
 // A directory outside the tree can be renamed between its opening and its watch, and nothing
 // reports that. From its watch on, MOVE_SELF does.
 bool Disk::still_leads(int directory, const std::string& path, const Lookup& lookup, int wd) {
-    const int opened = kernel_.open_directory(directory, lookup.name, true);
-    if (opened < 0)
-        return !is_absent(-opened);
-    const int now = obtain(kernel_.add_watch(opened, path, watch_mask()));
-    kernel_.close_directory(opened);
+    const OpenDirectory opened(kernel_, kernel_.open_directory(directory, lookup.name, true));
+    if (!opened.is_open())
+        return !is_absent(opened.error());
+    const int now = obtain(kernel_.add_watch(opened.get(), path, watch_mask()));
     return now < 0 || now == wd;
 }
 
@@ -201,11 +154,104 @@ void Disk::confirm_file(int directory, Lookup& lookup) {
         lookup.found = Unreadable{-error};
 }
 
-// The first scan needs no file names, so a directory that has no subdirectories by its link count
-// need not be opened: two calls instead of seven, and they are most of a tree.
-bool Disk::paths_suffice(const Task& task) const {
+// What the options ask for beside the directories themselves needs descriptors.
+bool Disk::is_batched(const Task& task) const {
     return task.report == Report::nothing && !task.recursive && !task.by_fd &&
+           (task.kind == Task::Kind::list || task.kind == Task::Kind::look_up) &&
            !options_.track_files && !options_.follow_symlinks && !options_.one_file_system;
+}
+
+std::vector<Sight> Disk::see_all(const std::vector<Task>& tasks, Workers* workers,
+                                 const std::function<void()>& meanwhile) {
+    std::vector<Probe> probes;
+    probes.reserve(tasks.size());
+    for (const Task& task : tasks)
+        probes.push_back(make_probe(task));
+    // A relative path leads nowhere from a worker's own directory.
+    if (!std::ranges::all_of(probes, [](const Probe& probe) { return probe.path[0] == '/'; }))
+        workers = nullptr;
+    ProbeBatch batch(std::move(probes));
+    if (workers != nullptr && batch.probes().size() > 1) {
+        workers->run([&](DirectoryCalls& calls) { batch.work(calls); }, meanwhile);
+    } else {
+        meanwhile();
+        batch.work(kernel_);
+    }
+
+    for (const Probe& probe : batch.probes()) {  // first, for the client's `exclude` may throw
+        obtain(probe.own_wd);
+        for (const Probe::Entry& entry : probe.entries)
+            obtain(entry.wd);
+    }
+    std::vector<Sight> sights;
+    sights.reserve(tasks.size());
+    for (std::size_t i = 0; i < tasks.size(); ++i)
+        sights.push_back(make_sight(batch.probes()[i], tasks[i].directory));
+    Position since = queue_.position();
+    Position until;
+    read_records(since, until);
+    since = queue_.position();
+    const bool are_sure = !queue_.any_of(since, until, moves_directory);
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        Sight& sight = sights[i];
+        sight.is_sure = sight.is_sure && are_sure;
+        // Most directories have no part in what has changed meanwhile.
+        const int wd = batch.probes()[i].wd;
+        const bool has_changed =
+            sight.error != 0 ||
+            queue_.any_of(since, until, [&](const Record& record) { return record.wd == wd; });
+        sight.since = has_changed ? since : until;
+        sight.until = until;
+    }
+    return sights;
+}
+
+Probe Disk::make_probe(const Task& task) {
+    const NodeId node = task.directory.id;
+    const Node& it = picture_.model()[node];
+    Probe probe{.via_link = it.is_root || it.via_link,
+                .wd = it.wd,
+                .own_mask = it.is_root ? root_mask() : entry_mask(),
+                .entry_mask = entry_mask(),
+                .lists = task.kind == Task::Kind::list,
+                .names = task.names};
+    picture_.access_path(node, probe.path);
+    // What is excluded must not be watched, and only the caller's thread may ask what is.
+    probe.looks_up_listed = probe.lists && !options_.exclude && !picture_.at_depth_limit(node);
+    return probe;
+}
+
+Sight Disk::make_sight(Probe& probe, NodeRef directory) {
+    const NodeId node = directory.id;
+    Sight sight{.error = probe.error, .is_done = probe.is_done};
+    if (!probe.is_done || probe.error != 0)
+        return sight;
+    // The paths of the names led through this directory if its own still leads to it: what made it
+    // lead elsewhere, below the root, is undone behind its own records.
+    sight.is_sure = probe.own_wd == probe.wd;
+    std::size_t next = 0;
+    sight.lookups.reserve(probe.entries.size());
+    for (const Probe::Entry& entry : probe.entries) {
+        std::string& name = probe.names[next++];
+        if (!entry.is_seen || picture_.model().watched_by(entry.wd) != no_node) {
+            sight.left_to_fd.push_back(std::move(name));
+            continue;
+        }
+        sight.lookups.push_back({.name = std::move(name),
+                                 .found = Directory{.wd = entry.wd, .is_leaf = entry.is_leaf}});
+    }
+    for (; next < probe.names.size(); ++next)
+        sight.left.push_back(std::move(probe.names[next]));
+    sight.listing = std::move(probe.listing);
+    if (!options_.exclude || !picture_.model().alive(directory))
+        return sight;
+    std::erase_if(sight.listing,
+                  [&](const DirectoryEntry& entry) { return picture_.excluded(node, entry.name); });
+    if (!picture_.at_depth_limit(node))
+        for (const DirectoryEntry& entry : sight.listing)
+            if (entry.type == FileType::directory)
+                sight.left.push_back(entry.name);
+    return sight;
 }
 
 bool Disk::is_other_device(int directory, int inside) {
@@ -227,7 +273,7 @@ bool Disk::await_changes(NodeId node) {
 
 bool Disk::wait_for(NodeId node) {
     std::string path;
-    const OpenDirectory directory(kernel_, open_in_place(node, path));
+    const OpenDirectory directory = open_in_place(node, path);
     if (directory.is_open())
         kernel_.await_changes(directory.get());
     return directory.is_open();
@@ -264,12 +310,13 @@ void Disk::find_root(const Task& task, Sight& sight) {
         parent.pop_back();
     const std::size_t slash = parent.rfind('/');
     parent = slash == std::string::npos ? "." : parent.substr(0, std::max<std::size_t>(slash, 1));
-    const int directory = kernel_.open_directory(Kernel::no_directory, parent, true);
-    if (directory < 0)
-        return;
     Listing listing;
-    list(directory, listing);
-    kernel_.close_directory(directory);
+    {
+        const OpenDirectory directory(kernel_,
+                                      kernel_.open_directory(Kernel::no_directory, parent, true));
+        if (directory.is_open())
+            list(directory.get(), listing);
+    }
     for (const DirectoryEntry& entry : listing) {
         if (entry.type != FileType::directory)
             continue;
@@ -287,55 +334,24 @@ void Disk::find_root(const Task& task, Sight& sight) {
     }
 }
 
-// Opens a watched directory by its path.
-int Disk::open(NodeId node, std::string& path) {
+// Opens a watched directory by its path; −ESTALE when another directory is there.
+OpenDirectory Disk::open_in_place(NodeId node, std::string& path) {
     picture_.access_path(node, path);
     const Node& it = picture_.model()[node];
-    return kernel_.open_directory(Kernel::no_directory, path, it.is_root || it.via_link);
-}
-
-// The same; −ESTALE when another directory is there.
-int Disk::open_in_place(NodeId node, std::string& path) {
-    const int directory = open(node, path);
-    if (directory < 0)
+    OpenDirectory directory(
+        kernel_, kernel_.open_directory(Kernel::no_directory, path, it.is_root || it.via_link));
+    if (!directory.is_open())
         return directory;
-    const int wd = obtain(kernel_.add_watch(directory, path, watch_mask()));
-    if (wd == picture_.model()[node].wd)
+    const int wd = obtain(kernel_.add_watch(directory.get(), path, watch_mask()));
+    if (wd == it.wd)
         return directory;
-    kernel_.close_directory(directory);
     // What is watched already needs no new watch, so at the limit this is another one.
-    return wd < 0 && wd != -ENOSPC ? wd : -ESTALE;
+    return {kernel_, wd < 0 && wd != -ENOSPC ? wd : -ESTALE};
 }
 
 bool Disk::is_in_place(NodeId node) {
-    if (picture_.is_detached(node))
-        return false;
     std::string path;
-    const int directory = open_in_place(node, path);
-    if (directory < 0)
-        return false;
-    kernel_.close_directory(directory);
-    return true;
-}
-
-int Disk::list(int directory, Listing& listing) {
-    if (const int error = kernel_.list(directory, listing); error < 0)
-        return error;
-    bool asked = false;
-    for (DirectoryEntry& entry : listing) {
-        if (entry.type != FileType::unknown)
-            continue;
-        asked = true;
-        Stat stat;
-        if (const int error = kernel_.stat(directory, entry.name, false, stat); error == 0)
-            entry.type = stat.type;
-        else if (!is_absent(-error))
-            return error;
-    }
-    if (asked)  // what has gone since is reported by its record, which is queued with this
-        kernel_.await_changes(directory);
-    std::erase_if(listing, [](const DirectoryEntry& e) { return e.type == FileType::unknown; });
-    return 0;
+    return !picture_.is_detached(node) && open_in_place(node, path).is_open();
 }
 
 // Keeps in mind that there is a watch of this descriptor, which is returned.

@@ -4,24 +4,18 @@
 
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/picture.hpp>
+#include <inotify/detail/probe.hpp>
 #include <inotify/detail/record_queue.hpp>
 #include <inotify/detail/task.hpp>
 
-#include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace inotify::detail {
-
-using Listing = std::vector<DirectoryEntry>;
-
-/// True when an error says that there is no directory, or not the one that was expected.
-constexpr bool is_absent(int error) noexcept {
-    return error == ENOENT || error == ENOTDIR || error == ELOOP || error == ESTALE;
-}
 
 // What there was at a name. A symbolic link is a file, unless it is followed to a directory.
 struct Absent {};
@@ -54,11 +48,18 @@ struct Sight {
     bool is_sure = true;   // false: paths may have led elsewhere meanwhile
     Listing listing = {};  // of a task that lists: all that is not excluded
     std::vector<Lookup> lookups = {};
-    std::vector<std::string> left = {};  // names that are still to be looked up
-    std::string root_path = {};          // of a task that finds a root; empty: it is not there
+    std::vector<std::string> left = {};        // names that are still to be looked up
+    std::vector<std::string> left_to_fd = {};  // the same, by descriptors only
+    bool is_done = true;                       // false: nothing was done of the task
+    std::string root_path = {};  // of a task that finds a root; empty: it is not there
     // The records that were queued meanwhile begin here, and end there.
     Position since = 0;
     Position until = 0;
+
+    /// True when nothing of what was seen has to be looked at again.
+    [[nodiscard]] bool is_plain() const noexcept {
+        return error == 0 && is_sure && left_to_fd.empty();
+    }
 };
 
 /// Looks at directories: opens, watches and lists them. It reads the picture and changes nothing
@@ -74,6 +75,14 @@ public:
 
     /// Carries out a task. Of many names it looks up some, and says which are left.
     Sight see(const Task& task);
+
+    /// True for a task of a first scan that many can be carried out of at once.
+    [[nodiscard]] bool is_batched(const Task& task) const;
+    /// Carries out such tasks, as many as there is room for, on this thread once `meanwhile` has
+    /// returned, and on those of the workers, if there are any. What was queued during any of the
+    /// looks has been read when it returns.
+    std::vector<Sight> see_all(const std::vector<Task>& tasks, Workers* workers,
+                               const std::function<void()>& meanwhile);
 
     /// Waits until the system calls that are changing a directory have queued all their records,
     /// and reads these. False when the directory cannot be reached.
@@ -98,20 +107,21 @@ public:
 private:
     void find_root(const Task& task, Sight& sight);
     void see_directory(const Task& task, Sight& sight);
-    void look_up(int directory, const Task& task, const std::string& path, bool by_path,
+    void look_up(int directory, const Task& task, const std::string& path,
                  std::vector<std::string> names, Sight& sight);
-    bool look_up_by_path(int directory, const std::string& path, Lookup& lookup);
-    void look_up_by_fd(int directory, const Task& task, const std::string& path, Lookup& lookup);
+    void look_up_name(int directory, const Task& task, const std::string& path, Lookup& lookup);
     bool still_leads(int directory, const std::string& path, const Lookup& lookup, int wd);
     void confirm_file(int directory, Lookup& lookup);
-    [[nodiscard]] bool paths_suffice(const Task& task) const;
+    Probe make_probe(const Task& task);
+    Sight make_sight(Probe& probe, NodeRef directory);
     [[nodiscard]] bool is_other_device(int directory, int inside);
 
-    int open(NodeId node, std::string& path);
-    int open_in_place(NodeId node, std::string& path);
+    OpenDirectory open_in_place(NodeId node, std::string& path);
     bool is_in_place(NodeId node);
     bool wait_for(NodeId node);
-    int list(int directory, Listing& listing);
+    int list(int directory, Listing& listing) {
+        return list_with_types(kernel_, directory, listing);
+    }
     int obtain(int wd);
     void read_records(Position since, Position& until);
 

@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace inotify::detail {
@@ -27,24 +29,110 @@ struct Stat {
     bool leaf = false;  // a directory that certainly has no subdirectory, told by its link count
 };
 
-/// One inotify instance and the directory calls beside it.
+/// The calls that look at directories. Each thread that makes them has an object of its own.
 ///
 /// Calls that can fail return what the system call returns, or −errno.
-class Kernel {
+class DirectoryCalls {
 public:
     static constexpr int no_directory = -100;  // AT_FDCWD: relative to the working directory
 
-    Kernel() = default;
-    Kernel(const Kernel&) = delete;
-    Kernel& operator=(const Kernel&) = delete;
-    virtual ~Kernel() = default;
+    DirectoryCalls() = default;
+    DirectoryCalls(const DirectoryCalls&) = delete;
+    DirectoryCalls& operator=(const DirectoryCalls&) = delete;
+    virtual ~DirectoryCalls() = default;
 
     /// inotify_add_watch(2): a watch descriptor.
     virtual int add_watch(const std::string& path, std::uint32_t mask) = 0;
 
-    /// inotify_add_watch(2) on what is open as `directory`, whatever its path has come
-    /// to mean; without /proc, on `path`.
+    /// inotify_add_watch(2) on what is open as `directory`, whatever its path has come to mean;
+    /// without /proc, on `path`.
     virtual int add_watch(int directory, const std::string& path, std::uint32_t mask) = 0;
+
+    /// openat(2), O_DIRECTORY: a descriptor to list and to watch. A `path` of any length.
+    virtual int open_directory(int parent, const std::string& path, bool follow_symlink) = 0;
+
+    /// close(2).
+    virtual void close_directory(int directory) noexcept = 0;
+
+    /// fchdir(2), where the thread has a working directory of its own: true when relative paths
+    /// lead from `directory` on.
+    virtual bool enter(int directory) {
+        static_cast<void>(directory);
+        return false;
+    }
+
+    /// lseek(2) to the beginning, then getdents64(2): replaces `entries` by all but "." and "..".
+    /// btrfs shows only what was there when the directory was opened or last rewound, so without
+    /// the rewind an entry made between opening and watching would be in neither the listing nor
+    /// the records.
+    virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
+
+    /// One getdents64(2), which waits for the system calls that are changing the directory's
+    /// entries. There is nothing to list behind it.
+    virtual void await_changes(int directory) = 0;
+
+    /// The first part of list(): most directories are listed by one getdents64(2).
+    virtual int list_first(int directory, std::vector<DirectoryEntry>& entries) {
+        return list(directory, entries);
+    }
+
+    /// The other part: appends what is left. The getdents64(2) that finds the end serves as
+    /// await_changes().
+    virtual int list_rest(int directory, std::vector<DirectoryEntry>& entries) {
+        static_cast<void>(entries);
+        await_changes(directory);
+        return 0;
+    }
+
+    /// fstatat(2) of the entry `name`, or of a path without an open directory; of the directory
+    /// itself when `name` is empty.
+    virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
+};
+
+/// A directory that is open, or −errno; it is closed at the end.
+class OpenDirectory {
+public:
+    OpenDirectory(DirectoryCalls& calls, int descriptor) noexcept
+        : calls_(&calls), descriptor_(descriptor) {}
+    OpenDirectory(OpenDirectory&& other) noexcept
+        : calls_(other.calls_), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    OpenDirectory& operator=(OpenDirectory&&) = delete;
+    ~OpenDirectory() { close(); }
+
+    void close() noexcept {
+        if (descriptor_ >= 0)
+            calls_->close_directory(std::exchange(descriptor_, -1));
+    }
+
+    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+    [[nodiscard]] int get() const noexcept { return descriptor_; }
+    [[nodiscard]] int error() const noexcept { return -descriptor_; }
+
+private:
+    DirectoryCalls* calls_;
+    int descriptor_;
+};
+
+/// Threads that look at directories together.
+class Workers {
+public:
+    using Work = std::function<void(DirectoryCalls&)>;
+
+    Workers() = default;
+    Workers(const Workers&) = delete;
+    Workers& operator=(const Workers&) = delete;
+    /// Ends the threads.
+    virtual ~Workers() = default;
+
+    /// Calls `work` on each thread at the same time, on the caller's once `meanwhile` has returned,
+    /// and returns when all have returned. Throws what one of them has thrown.
+    virtual void run(const Work& work, const std::function<void()>& meanwhile) = 0;
+};
+
+/// One inotify instance and the directory calls beside it.
+class Kernel : public DirectoryCalls {
+public:
+    using DirectoryCalls::add_watch;
 
     /// inotify_rm_watch(2).
     virtual int remove_watch(int wd) = 0;
@@ -68,9 +156,6 @@ public:
     /// A descriptor that polls readable when wait() would return at once.
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
 
-    /// openat(2), O_DIRECTORY: a descriptor to list and to watch. A `path` of any length.
-    virtual int open_directory(int parent, const std::string& path, bool follow_symlink) = 0;
-
     /// openat(2), O_PATH and O_NOFOLLOW: a descriptor of whatever `path` leads to, a symbolic link
     /// too, to be watched and asked about. It is no use of it, so it sends no event.
     virtual int open_path(int parent, const std::string& path) = 0;
@@ -78,25 +163,14 @@ public:
     /// readlinkat(2) of an open symbolic link.
     virtual int read_link(int link, std::string& target) = 0;
 
-    /// close(2).
-    virtual void close_directory(int directory) noexcept = 0;
-
-    /// lseek(2) to the beginning, then getdents64(2): replaces `entries` by all but "." and "..".
-    /// btrfs shows only what was there when the directory was opened or last rewound, so without
-    /// the rewind an entry made between opening and watching would be in neither the listing nor
-    /// the records.
-    virtual int list(int directory, std::vector<DirectoryEntry>& entries) = 0;
-
-    /// One getdents64(2), which waits for the system calls that are changing the directory's
-    /// entries. There is nothing to list behind it.
-    virtual void await_changes(int directory) = 0;
-
-    /// fstatat(2) of the entry `name`, or of a path without an open directory; of the directory
-    /// itself when `name` is empty.
-    virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
-
     /// realpath(3): `result` is the absolute path that `path` leads to, without symbolic links.
     virtual int resolve(const std::string& path, std::string& result) = 0;
+
+    /// Starts up to `others` threads beside the caller's; null when there can be none.
+    virtual std::unique_ptr<Workers> make_workers(unsigned others) {
+        static_cast<void>(others);
+        return nullptr;
+    }
 
     /// The time, for what is tried again later.
     virtual std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }

@@ -76,7 +76,6 @@ public:
     [[nodiscard]] bool is_detached(NodeId node) const {
         return detached_ != 0 && !model_[model_.top_of(node)].is_root;
     }
-    [[nodiscard]] bool has_detached() const noexcept { return detached_ != 0; }
 
     // Roots.
 

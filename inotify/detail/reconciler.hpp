@@ -54,6 +54,7 @@ private:
         Taken taken;
     };
 
+    void add_rest(Task task, std::vector<std::string> names);
     void apply_lookup(const Task& task, Lookup& lookup, Window window);
     bool confirm(const Task& task, NodeId held, const Lookup& lookup);
     void miss(NodeId held);

@@ -7,18 +7,24 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 namespace inotify::detail {
 namespace {
 
-// Bytes of records that a first scan handles at most, where directories are renamed without end.
-constexpr Position most_scanned = 1024 * 1024;
+// Records that a first scan handles at most, where directories are renamed without end. Those of
+// its own reading, which grow with the tree, are not among them: they are erased.
+constexpr std::size_t most_handled = 32'768;
 
 // Events that wait for the client while there is something to look at.
 constexpr std::size_t most_ahead = 4096;
+
+// Directories that are looked at together.
+constexpr std::size_t most_tasks = 128;
 
 // Has the next event written where the client reads it, as long as it lives.
 class DirectEvent {
@@ -45,6 +51,36 @@ private:
 }
 
 }  // namespace
+
+/// The threads of one first scan. They are started when they help, and end with it.
+class TreeSource::ScanThreads {
+public:
+    ScanThreads(Kernel& kernel, unsigned asked_for, std::size_t watched)
+        : kernel_(kernel), asked_for_(asked_for), watched_before_(watched) {}
+
+    /// Null: there are none. `watched` directories are by now.
+    Workers* workers(std::size_t watched) {
+        if (!was_started_ && (asked_for_ != 0 || watched >= watched_before_ + many)) {
+            was_started_ = true;
+            const unsigned count =
+                asked_for_ != 0 ? asked_for_
+                                : std::min(most_helpful, std::thread::hardware_concurrency());
+            if (count > 1)
+                workers_ = kernel_.make_workers(count - 1);
+        }
+        return workers_.get();
+    }
+
+private:
+    static constexpr std::size_t many = 2000;  // directories; fewer take less than a thread's start
+    static constexpr unsigned most_helpful = 4;
+
+    Kernel& kernel_;
+    const unsigned asked_for_;
+    const std::size_t watched_before_;
+    bool was_started_ = false;
+    std::unique_ptr<Workers> workers_;
+};
 
 TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
@@ -95,12 +131,12 @@ bool TreeSource::next(Event& event) {
 }
 
 // Handles a record or, where there is none, looks at something; false when there is nothing to do.
-bool TreeSource::advance() {
+bool TreeSource::advance(ScanThreads* threads) {
     if (const Record* const record = queue_.front()) {
         follower_.handle(*record);
         if (follower_.keeps_many())
             reconciler_.drop_detached();
-    } else if (!look()) {
+    } else if (!look(threads)) {
         return false;
     }
     release();
@@ -108,7 +144,7 @@ bool TreeSource::advance() {
 }
 
 // All records have been handled: only now is the disk looked at.
-bool TreeSource::look() {
+bool TreeSource::look(ScanThreads* threads) {
     recheck_places();
     if ((has_work() || renames_.is_full()) && !renames_.await_arrivals())
         return true;
@@ -134,10 +170,74 @@ bool TreeSource::look() {
         agenda_.postpone(std::move(*task));
         return true;
     }
+    if (disk_.is_batched(*task)) {
+        look_at_batches(std::move(*task), threads);
+        return true;
+    }
     Sight sight = disk_.see(*task);
     reconciler_.apply(std::move(*task), std::move(sight));
     follower_.handle_kept();
     return true;
+}
+
+// One window of records serves a whole batch. A batch is applied while the next one is looked at:
+// the records of that look come behind what is applied. But if anything has changed meanwhile, it
+// is applied first: it may free watches, which a thread that comes upon the same directories must
+// not have got before.
+void TreeSource::look_at_batches(Task first, ScanThreads* threads) {
+    std::vector<Task> tasks;
+    tasks.push_back(std::move(first));
+    fill(tasks);
+    std::vector<Task> seen;
+    std::vector<Sight> sights;
+    const auto apply = [&] {
+        apply_batch(std::exchange(seen, {}), std::exchange(sights, {}));
+        release();
+    };
+    Workers* workers = nullptr;
+    do {
+        if (threads != nullptr)
+            workers = threads->workers(picture_.model().watched_count());
+        std::vector<Sight> next = disk_.see_all(tasks, workers, apply);
+        // What there was no room for comes first.
+        for (std::size_t i = tasks.size(); i-- > 0;)
+            if (!next[i].is_done)
+                agenda_.add_next(std::move(tasks[i]));
+        seen = std::exchange(tasks, {});
+        sights = std::move(next);
+        if (workers != nullptr && std::ranges::all_of(sights, &Sight::is_plain) &&
+            queue_.front() == nullptr)
+            fill(tasks);
+    } while (!tasks.empty());
+    apply();
+    follower_.handle_kept();
+}
+
+// Takes what can be looked at together with `tasks`.
+void TreeSource::fill(std::vector<Task>& tasks) {
+    while (tasks.size() < most_tasks) {
+        std::optional<Task> next = agenda_.take_if([&](const Task& task) {
+            return disk_.is_batched(task) && !picture_.is_detached(task.directory.id);
+        });
+        if (!next)
+            return;
+        tasks.push_back(std::move(*next));
+    }
+}
+
+// What is applied first may change what the others are about: each is applied to its directory as
+// the picture has it by then.
+void TreeSource::apply_batch(std::vector<Task> tasks, std::vector<Sight> sights) {
+    const TreeModel& model = picture_.model();
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+        const NodeRef directory = tasks[i].directory;
+        if (!sights[i].is_done || !model.alive(directory) || !is_watched(model[directory.id].state))
+            continue;
+        if (picture_.is_detached(directory.id))
+            agenda_.postpone(std::move(tasks[i]));
+        else
+            reconciler_.apply(std::move(tasks[i]), std::move(sights[i]));
+    }
 }
 
 // True when there is something to look at, now or in the next round.
@@ -187,150 +287,16 @@ void TreeSource::recheck_places() {
                        [&](NodeId node) { agenda_.recheck(node); });
 }
 
-void TreeSource::add_tree(const std::string& path) {
-    if (path.find('\0') != std::string::npos)
-        throw_invalid("inotify_add_watch", path.c_str(), "a path must not hold a NUL byte");
-    if (options_.follow_roots) {
-        follow_tree(path);
-        return;
-    }
-    const auto watch = [&] {
-        const int wd = disk_.watch_root(path);
-        if (wd < 0)
-            throw_error(&kernel_, -wd, "inotify_add_watch", path);
-        return wd;
-    };
-    int wd = watch();
-    if (const Picture::Root* const root = picture_.find_root(path)) {
-        if (picture_.model()[root->watched.id].wd == wd)
-            return;
-        remove_tree(path);  // it leads to another directory by now
-        wd = watch();       // which may have been watched as a part of the former one
-    }
-    begin_root(path, disk_.resolve_root(path, wd), wd, Origin::given);
-    release();
-    finish_adding();
-}
-
-// The same for a root that is a name.
-void TreeSource::follow_tree(const std::string& path) {
-    if (path.empty())
-        throw_invalid("inotify_add_watch", "''", "an empty path leads nowhere");
-    if (names_.find(path) != no_node)
-        return;
-    const NameChains::Finding found = names_.look(names_.add(path, disk_.root_mask()));
-    if (found.now.wd >= 0)
-        begin_root(path, found.location, found.now.wd, Origin::given);
-    if (found.error != 0)
-        picture_.report_error(path, event_error(found.error));
-    release();
-    finish_adding();
-}
-
-// Adds a root that is watched already; what another root has is reported there.
-void TreeSource::begin_root(const std::string& path, const std::string& access_path, int wd,
-                            Origin origin) {
-    const NodeId root = picture_.add_root(path, access_path, wd);
-    if (picture_.model()[root].state == NodeState::alias)
-        return;
-    Report report = options_.report_existing ? Report::existing : Report::nothing;
-    if (origin == Origin::came) {
-        picture_.report_self(root, IN::CREATE | IN::ISDIR, true);
-        report = Report::fresh;
-    }
-    agenda_.add_last(
-        {.directory = picture_.model().ref(root), .kind = Task::Kind::list, .report = report});
-}
-
-void TreeSource::finish_adding() {
-    if (!options_.report_existing)
-        scan();
-    // The descriptor of other event loops shows that there is something to read.
-    if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work())
-        kernel_.wake();
-}
-
-// The name of a root was looked up: what it led to ends, and what it leads to now begins.
-void TreeSource::follow_root(const NameChains::Finding& found) {
-    const std::string& path = names_.path(found.name);
-    const Picture::Root* const root = picture_.find_root(path);
-    const int wd = root != nullptr ? picture_.model()[root->watched.id].wd : -1;
-    if (wd >= 0 && wd == found.now.wd) {
-        if (!found.location.empty())
-            picture_.set_access_path(root->node, found.location);
-    } else {
-        if (root != nullptr)
-            end_root(root->node);
-        if (found.now.wd >= 0)
-            begin_root(path, found.location, found.now.wd, Origin::came);
-    }
-    if (found.error != 0)
-        picture_.report_error(path, event_error(found.error));
-}
-
-// A root's name does not lead to it any more, though it was not renamed itself. What another root
-// has was reported there.
-void TreeSource::end_root(NodeId root) {
-    const Node& node = picture_.model()[root];
-    if (node.state != NodeState::alias) {
-        if (!node.is_deleted)
-            picture_.report_self(
-                root, kernel_.is_watched(node.wd) ? IN::MOVE_SELF : IN::DELETE_SELF, true);
-        picture_.report_self(root, IN::IGNORED, true);
-    }
-    picture_.end_root(root);
-}
-
 // Looks at all that there is; the events of records that are handled meanwhile come later.
 void TreeSource::scan() {
-    const Position limit = queue_.position() + most_scanned;
-    while (has_work() && queue_.position() < limit && advance()) {
+    std::size_t handled = 0;
+    ScanThreads threads(kernel_, options_.scan_threads, picture_.model().watched_count());
+    while (has_work() && handled < most_handled) {
+        handled += queue_.front() != nullptr ? 1 : 0;
+        if (!advance(&threads))
+            break;
     }
     agenda_.report_all();  // better reported twice than not at all
-}
-
-void TreeSource::remove_tree(const std::string& path) {
-    const Picture::Root* const root = picture_.find_root(path);
-    const NameChains::Id name = names_.find(path);
-    if (root == nullptr && name == no_node)
-        throw_invalid("remove_tree", path, "no root; give the path as it was added");
-    if (name != no_node)
-        names_.remove(name);
-    for (Place& place :
-         root != nullptr ? picture_.remove_root(root->node) : picture_.erase_pending(path))
-        agenda_.suspect(std::move(place), {});
-    extend_promoted();
-    release();
-}
-
-// Roots go on with their part of what is removed.
-void TreeSource::extend_promoted() {
-    for (const NodeRef root : picture_.take_promoted())
-        if (picture_.model().alive(root))
-            extend_root(root.id);
-}
-
-// What a root holds was reported in another one, and has left the client's picture with it. So the
-// root ends, and comes again.
-void TreeSource::restart_promoted() {
-    for (auto roots = picture_.take_promoted(); !roots.empty(); roots = picture_.take_promoted())
-        for (const NodeRef root : roots)
-            if (picture_.model().alive(root))
-                picture_.end_root(root.id);
-}
-
-// What a root that goes on by itself is to watch, now that it is one.
-void TreeSource::extend_root(NodeId root) {
-    const TreeModel& model = picture_.model();
-    if (options_.exclude)  // other paths may be excluded now
-        agenda_.add_last(
-            {.directory = model.ref(root), .kind = Task::Kind::list, .recursive = true});
-    // The depth limit lies deeper.
-    model.for_each(NodeState::pruned, [&](NodeId node) {
-        const NodeId parent = model[node].parent;
-        if (model.is_within(node, root) && !picture_.at_depth_limit(parent))
-            agenda_.add_last({.directory = model.ref(parent), .names = {model[node].name}});
-    });
 }
 
 Duration TreeSource::until_due() {

@@ -46,12 +46,16 @@ public:
     [[nodiscard]] std::string check() const { return picture_.check(); }
 
 private:
+    class ScanThreads;
     // A root was there when it was given, or its name has come to lead to it.
     enum class Origin { given, came };
 
     std::function<void(const Record&)> listener();
-    bool advance();
-    bool look();
+    bool advance(ScanThreads* threads = nullptr);
+    bool look(ScanThreads* threads);
+    void look_at_batches(Task first, ScanThreads* threads);
+    void fill(std::vector<Task>& tasks);
+    void apply_batch(std::vector<Task> tasks, std::vector<Sight> sights);
     void scan();
     void release();
     void recheck_places();
