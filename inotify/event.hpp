@@ -22,7 +22,8 @@ inline namespace v0 {
 ///
 /// Names are raw bytes, as the file system holds them; they are never decoded.
 struct Event {
-    /// The watch descriptor; -1 for IN_Q_OVERFLOW and for errors.
+    /// The watch descriptor; -1 for IN_Q_OVERFLOW, for errors, and when a followed name has come to
+    /// lead nowhere.
     int wd = -1;
     /// What happened: one event bit, with IN_ISDIR when the subject is a directory. So
     /// `mask == IN::CREATE` is false for a directory: test with `&`, contains() or intersects().
@@ -36,11 +37,12 @@ struct Event {
     std::string filename = {};
     /// IN_MOVED_TO only: the full path it came from, when this stream saw the MOVED_FROM.
     std::string moved_from = {};
-    /// Found by InotifyTree itself (a race, an overflow, the initial listing), not sent by the
-    /// kernel.
+    /// Found by the library itself, not sent by the kernel: by InotifyTree (a race, an overflow,
+    /// the initial listing), or of a name that is followed (Inotify::follow()).
     bool synthetic = false;
-    /// Set when `path` could not be watched; then `mask` is empty. Compare it with a std::errc: at
-    /// a limit its category is one of this library, whose message says how to raise the limit.
+    /// Set when `path`, or a part of the way to a followed one, could not be watched; then `mask`
+    /// is empty. Compare it with a std::errc: at a limit its category is one of this library, whose
+    /// message says how to raise the limit.
     std::error_code error = {};
 
     /// `path / filename`, or `path` when there is no file name.

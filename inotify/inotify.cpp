@@ -62,6 +62,10 @@ int Inotify::add_watch(const std::filesystem::path& path, Mask mask) {
     return stream_->source().add_watch(path, mask);
 }
 
+void Inotify::follow(const std::filesystem::path& path, Mask mask) {
+    stream_->source().follow(path, mask);
+}
+
 void Inotify::remove_watch(const std::filesystem::path& path) {
     stream_->source().remove_watch(path);
 }
@@ -93,6 +97,8 @@ Duration Inotify::block_duration() const { return stream_->block_duration(); }
 void Inotify::set_block_duration(Duration block_duration) {
     stream_->set_block_duration(block_duration);
 }
+
+Duration Inotify::until_due() const { return stream_->source().until_due(); }
 
 void Inotify::stop() noexcept { stream_->stop(); }
 

@@ -54,9 +54,9 @@ struct EventGenOptions {
     std::stop_token stop = {};
 };
 
-/// One watch of inotify_add_watch(2).
+/// One watch of inotify_add_watch(2), or one name that is followed.
 struct Watch {
-    /// The watch descriptor.
+    /// The watch descriptor; -1 while a followed name leads nowhere.
     int wd = -1;
     /// The path as it was given.
     std::string path;
@@ -201,15 +201,47 @@ public:
     /// man page.
     int add_watch(const std::filesystem::path& path, Mask mask = IN::ALL_EVENTS);
 
-    /// Stops watching `path`, spelled as it was given (inotify_rm_watch(2)); nothing more of it is
-    /// yielded. Throws std::system_error(EINVAL) if it is not watched.
+    /// Follows the name `path`: watches whatever it leads to, now and later, or replaces the mask
+    /// of a name that is followed. Neither the path nor a directory on the way need exist; each may
+    /// be removed, made again, renamed or replaced, and each symbolic link on the way may come to
+    /// lead elsewhere. A relative path is resolved once, against the working directory of this
+    /// call.
+    ///
+    /// Whatever the mask, a synthetic event says what becomes of the name: CREATE when it comes to
+    /// lead to something, MOVED_TO when to another inode than before, DELETE when to nothing; with
+    /// IN::ISDIR for a directory, and without a `filename`. What it leads to when this is called is
+    /// not reported. At an empty value, the name leads to what was reported last. What happens to
+    /// that comes under `path` as the mask asks, but for its own DELETE_SELF, MOVE_SELF and
+    /// IGNORED.
+    ///
+    /// Each directory on the way is watched, also behind links, and each once for all names. One
+    /// that cannot be watched, or any other part of the way that cannot be followed (EACCES,
+    /// ENOSPC, ELOOP, ...), comes once as an event with `error` for each name, of a shortage
+    /// (ENOSPC, EMFILE, ENFILE, ENOMEM) only for the first, and is tried again at idle: after 1 s,
+    /// 2 s, 4 s and so on up to 60 s, and at once when its rights change (IN_ATTRIB). Until then
+    /// changes of that part are not seen. Nor is it seen that a file system is mounted over a part
+    /// of the way.
+    ///
+    ///     inotify::Inotify i;
+    ///     i.follow("/etc/app.conf", IN::CLOSE_WRITE);
+    ///     for (auto& event : i.event_gen({.yield_empty = false}))
+    ///         reload();
+    ///
+    /// With IN::DONT_FOLLOW a link at the end of the path is followed as the file that it is; with
+    /// IN::ONLYDIR the name leads nowhere while it is no directory's. Throws std::system_error:
+    /// EINVAL for an empty path, a mask without events, or one with ONESHOT, MASK_ADD or
+    /// MASK_CREATE; ENOENT for a relative path when the working directory is gone.
+    void follow(const std::filesystem::path& path, Mask mask = IN::ALL_EVENTS);
+
+    /// Stops watching and following `path`, spelled as it was given (inotify_rm_watch(2)); nothing
+    /// more of it is yielded. Throws std::system_error(EINVAL) if it is not watched.
     void remove_watch(const std::filesystem::path& path);
 
-    /// Stops watching every path of a watch descriptor. Throws std::system_error(EINVAL) if it is
-    /// none.
+    /// Stops watching and following every path of a watch descriptor. Throws
+    /// std::system_error(EINVAL) if it is none.
     void remove_watch(int wd);
 
-    /// The watches, in the order of their descriptors; a path each.
+    /// The watches and the names that are followed, in the order of their descriptors; a path each.
     [[nodiscard]] std::vector<Watch> watches() const;
 
     /// The stream as a range; see EventRange. Throws std::system_error(EINVAL) for a negative
@@ -244,6 +276,11 @@ protected:
     [[nodiscard]] detail::Stream& stream() const noexcept { return *stream_; }
 
 private:
+    friend class Watcher;
+
+    // How long until something that failed is tried again; `forever`: nothing is.
+    [[nodiscard]] Duration until_due() const;
+
     std::unique_ptr<detail::Stream> stream_;
 };
 

@@ -56,6 +56,12 @@ struct TreeOptions {
     bool report_existing = false;
     /// Remember file names too: the recovery from an overflow is then exact for files as well.
     bool track_files = false;
+    /// A root is a name, as in Inotify::follow(): it need not exist, and may be removed, renamed,
+    /// replaced (also by swapping a symbolic link that leads to it) and come again. When it goes,
+    /// MOVE_SELF or DELETE_SELF comes, and then IGNORED, which ends all below it; when it comes, a
+    /// synthetic CREATE|ISDIR with an empty `filename`, then what is in it. What cannot be watched
+    /// on the way to it comes as an event with `error`, and is in coverage().
+    bool follow_roots = false;
     /// How many threads carry out the system calls of a first scan, the one that calls the
     /// constructor or add_tree() among them. 0: as many as help, at most four and no more than the
     /// machine has, once 2,000 directories have been found; 1: no other. More than 64 are 64. The
@@ -83,7 +89,8 @@ class INOTIFY_EXPORT InotifyTree : public Inotify {
 public:
     /// Watches `root` and all below it, and returns when that is done; with `report_existing` it is
     /// done as the events are read. Throws std::system_error as Inotify and add_watch() do when the
-    /// instance cannot be made or `root` cannot be watched, EINVAL for a mask that is refused.
+    /// instance cannot be made or `root` cannot be watched (see add_tree() for `follow_roots`),
+    /// EINVAL for a mask that is refused.
     explicit InotifyTree(const std::filesystem::path& root, TreeOptions options = {});
 
     /// The same, with the two options that are used most. A template, so that `{}` is TreeOptions.
@@ -128,7 +135,8 @@ public:
     /// Adds a root, and returns when all below it is watched; what appears meanwhile is watched as
     /// its events are read. A relative path is resolved once, against the working directory of this
     /// call. Nothing happens if it is a root already; if its path leads to another directory by
-    /// now, that one takes its place. Throws as the constructor does.
+    /// now, that one takes its place. Throws as the constructor does; with `follow_roots` only
+    /// EINVAL for an empty path, and ENOENT for a relative one when the working directory is gone.
     void add_tree(const std::filesystem::path& root);
 
     /// Removes a whole root, spelled as it was given; nothing more of it is yielded. Throws
@@ -137,6 +145,8 @@ public:
 
     /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
     int add_watch(const std::filesystem::path&, Mask = {}) = delete;
+    /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
+    void follow(const std::filesystem::path&, Mask = {}) = delete;
     /// Watches are managed automatically; through an Inotify& this throws std::logic_error.
     void remove_watch(const std::filesystem::path&) = delete;
     /// Watches are managed automatically; through an Inotify& this throws std::logic_error.

@@ -108,8 +108,16 @@ public:
         return wd;
     }
 
-    /// Stops watching `path`, spelled as it was given; nothing more of it comes. Never blocks.
-    /// Throws as Inotify::remove_watch() does; std::logic_error over a tree.
+    /// Follows the name `path`, whatever it leads to, or replaces the mask of a name that is
+    /// followed. What could not be watched is tried again while something waits. Never blocks.
+    /// Throws as Inotify::follow() does; std::logic_error over a tree.
+    void follow(const std::filesystem::path& path, Mask mask) {
+        state_->inotify->follow(path, mask);
+        state_->nominate();
+    }
+
+    /// Stops watching and following `path`, spelled as it was given; nothing more of it comes.
+    /// Never blocks. Throws as Inotify::remove_watch() does; std::logic_error over a tree.
     void remove_watch(const std::filesystem::path& path) { state_->inotify->remove_watch(path); }
 
     /// Stops watching every path of a watch descriptor; the same otherwise.
@@ -251,14 +259,11 @@ private:
             return result;
         }
 
-        // Nothing is left to read: wake up when the descriptor shows something, or when what a tree
-        // could not watch is to be tried again.
+        // Nothing is left to read: wake up when the descriptor shows something, or when what could
+        // not be watched is to be tried again.
         std::error_code sleep() {
-            const auto now = Clock::now();
-            if (tree != nullptr && now >= retry_at && !tree->coverage().unwatched.empty())
-                retry_at = now + std::chrono::seconds{1};
-            if (tree != nullptr && now < retry_at) {
-                retry.expires_at(retry_at);
+            if (const Duration due = inotify->until_due(); due != forever) {
+                retry.expires_after(due);
                 retry.async_wait([self = this->shared_from_this()](std::error_code error) {
                     if (!error)
                         self->nominate();
@@ -294,7 +299,6 @@ private:
         InotifyTree* tree;
         asio::posix::stream_descriptor descriptor;  // holds Inotify::fd() while it sleeps
         asio::steady_timer retry;
-        Clock::time_point retry_at = Clock::time_point::min();
         std::uint64_t sleeps = 0;
         std::list<std::shared_ptr<Waiter>> waiters;
     };

@@ -187,15 +187,24 @@ TEST_CASE("rechecks look a name up in its parent, those above first and aliases 
 
 TEST_CASE("what is rechecked twice is looked at once, as the more thorough asks") {
     Fixture it;
-    it.agenda.recheck(it.a, true, 3);
-    it.agenda.recheck(it.a, false, 5);
-    it.agenda.recheck(it.a, false, 4);
+    it.agenda.recheck(it.b, true, 3);
+    it.agenda.recheck(it.b, false, 5);
+    it.agenda.recheck(it.b, false, 4);
     it.agenda.begin_round({});
     const std::optional<Task> task = it.agenda.take();
     REQUIRE(task);
     CHECK(task->recursive);
     CHECK(task->unreachable_at == 5);
     CHECK(!it.agenda.take());
+}
+
+TEST_CASE("a root that cannot be reached is not known by a recheck below it") {
+    Fixture it;
+    it.agenda.recheck(it.a, false, 5);
+    it.agenda.begin_round({});
+    const std::optional<Task> task = it.agenda.take();
+    REQUIRE(task);
+    CHECK(task->unreachable_at == 0);
 }
 
 TEST_CASE("a recheck of what has gone, or of what lies in what is not watched, is none") {

@@ -5,8 +5,6 @@
 #include "sim_kernel.hpp"
 #include "support.hpp"
 
-#include <inotify/detail/file_source.hpp>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +22,7 @@ using namespace inotify;
 using inotify::detail::Kernel;
 using sim::World;
 using test::ForwardingKernel;
+using test::KernelInotify;
 using test::KernelTree;
 
 namespace {
@@ -33,18 +32,6 @@ constexpr long most_kept = 64 * 1024;
 
 // What a burst of names begins with: longer than any string's own buffer.
 const std::string long_name(40, 'x');
-
-class FlatInotify : public Inotify {
-public:
-    explicit FlatInotify(std::unique_ptr<Kernel> kernel) : Inotify(make(std::move(kernel))) {}
-
-private:
-    static std::unique_ptr<detail::Stream> make(std::unique_ptr<Kernel> kernel) {
-        auto source = std::make_unique<detail::FileSource>(*kernel);
-        return std::make_unique<detail::Stream>(std::move(kernel), std::move(source),
-                                                Duration::zero());
-    }
-};
 
 // Two cycles: a MOVED_FROM is kept for one.
 void drain_twice(Inotify& adapter) {
@@ -95,13 +82,13 @@ struct Place {
     }
 
     void check_flat(const std::function<void(Inotify&)>& burst) {
-        const auto watch = [](FlatInotify& flat) { flat.add_watch("/r"); };
-        const long after = used_after<FlatInotify>(world, [&](FlatInotify& flat) {
+        const auto watch = [](KernelInotify& flat) { flat.add_watch("/r"); };
+        const long after = used_after<KernelInotify>(world, [&](KernelInotify& flat) {
             watch(flat);
             drain_twice(flat);
             burst(flat);
         });
-        const long fresh = used_after<FlatInotify>(world, watch);
+        const long fresh = used_after<KernelInotify>(world, watch);
         CHECK(after <= fresh + most_kept);
     }
 };

@@ -12,9 +12,10 @@
 //   lost COMMAND           the queue is full for it: one of the above, whose records are lost
 //   split N COMMAND        only its first N records are queued,
 //   rest                   and these are the others
-//   option track_files, report_existing, follow_symlinks, one_file_system, max_depth N, mask MASK,
-//       exclude PATH, exclude *SUFFIX
+//   option track_files, report_existing, follow_symlinks, follow_roots, one_file_system,
+//       max_depth N, mask MASK, exclude PATH, exclude *SUFFIX
 //   watch [PATH...]        makes the tree, of the root or of several roots
+//   follow PATH...         or follows names, with no tree
 //   remove_tree PATH
 //   overflow N             the queue holds N records for the commands from here to the next expect
 //   watch_limit N

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A kernel around another one, and a tree on any kernel.
+// A kernel around another one, and adapters on any kernel.
 #pragma once
 
+#include <inotify/detail/file_source.hpp>
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/stream.hpp>
 #include <inotify/detail/tree_source.hpp>
@@ -39,6 +40,12 @@ public:
     int open_directory(int parent, const std::string& path, bool follow_symlink) override {
         return inner_->open_directory(parent, path, follow_symlink);
     }
+    int open_path(int parent, const std::string& path) override {
+        return inner_->open_path(parent, path);
+    }
+    int read_link(int link, std::string& target) override {
+        return inner_->read_link(link, target);
+    }
     void close_directory(int directory) noexcept override { inner_->close_directory(directory); }
     int list(int directory, std::vector<inotify::detail::DirectoryEntry>& entries) override {
         return inner_->list(directory, entries);
@@ -56,6 +63,21 @@ public:
 
 private:
     std::shared_ptr<Kernel> inner_;
+};
+
+/// Single paths, none of them watched yet; never waits.
+class KernelInotify : public inotify::Inotify {
+public:
+    explicit KernelInotify(std::unique_ptr<inotify::detail::Kernel> kernel)
+        : Inotify(make(std::move(kernel))) {}
+
+private:
+    static std::unique_ptr<inotify::detail::Stream> make(
+        std::unique_ptr<inotify::detail::Kernel> kernel) {
+        auto source = std::make_unique<inotify::detail::FileSource>(*kernel);
+        return std::make_unique<inotify::detail::Stream>(std::move(kernel), std::move(source),
+                                                         inotify::Duration::zero());
+    }
 };
 
 /// A tree, without a root yet, that never waits.

@@ -22,6 +22,10 @@ public:
     explicit Picture(std::string root, Entries entries = {}, bool follows_links = false)
         : root_(std::move(root)), entries_(std::move(entries)), follows_links_(follows_links) {}
 
+    /// With `follow_roots` a root may go, and come again.
+    [[nodiscard]] bool has_root() const { return has_root_; }
+    void set_has_root(bool has_root) { has_root_ = has_root; }
+
     [[nodiscard]] const Entries& entries() const { return entries_; }
 
     /// Applies one event as far as it can be; returns what is wrong with it, or nothing.
@@ -39,6 +43,10 @@ public:
         }
         if (event.error)
             return "";
+        if (event.filename.empty() && event.path == root_)
+            return apply_root(event);
+        if (!has_root_)
+            return "an event below a root that is not there";
         if (event.filename.empty())
             return apply_own(event);
         const std::string path = event.full_path().native();
@@ -68,6 +76,11 @@ public:
                       [&](const auto& entry) { return !entry.first.starts_with(root + '/'); });
     }
 
+    /// Takes over what has left another root by a rename to this one.
+    void adopt(Picture& other, std::uint32_t cookie) {
+        moved_.insert(other.moved_.extract(cookie));
+    }
+
     /// Drops all that is below a directory.
     void forget(const std::string& path) {
         std::erase_if(entries_,
@@ -75,6 +88,19 @@ public:
     }
 
 private:
+    // A root ends with IGNORED, and comes again with CREATE.
+    std::string apply_root(const inotify::Event& event) {
+        namespace IN = inotify::IN;
+        const bool comes = event.mask.contains(IN::CREATE | IN::ISDIR);
+        if (comes == has_root_)
+            return comes ? "a root comes twice" : "an event about a root that is not there";
+        if (comes || event.mask.intersects(IN::IGNORED)) {
+            has_root_ = comes;
+            entries_.clear();
+        }
+        return apply_own(event);
+    }
+
     // What a directory's own watch reports changes nothing: its parent's reports the same.
     std::string apply_own(const inotify::Event& event) {
         namespace IN = inotify::IN;
@@ -118,6 +144,7 @@ private:
     std::string root_;
     Entries entries_;
     bool follows_links_;
+    bool has_root_ = true;
     std::map<std::uint32_t, std::pair<std::string, Entries>> moved_;  // by cookie
     std::set<int> deleted_;  // by watch descriptor, until their IGNORED
 };

@@ -20,7 +20,8 @@ namespace test {
 
 /// Everything about a run but the moments of its operations.
 struct Setup {
-    sim::World world = {};  // with /r, the root, and /o
+    sim::World world = {};  // with /r and /o
+    std::string root = "/r";
     Script script = {};
     inotify::TreeOptions options = {};
     std::string exclude = {};  // of options.exclude, as a case has it

@@ -135,6 +135,8 @@ public:
 
     // A flat adapter makes none of these calls.
     int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
+    int open_path(int, const std::string&) override { return -ENOSYS; }
+    int read_link(int, std::string&) override { return -ENOSYS; }
     int stat(int, const std::string&, bool, inotify::detail::Stat&) override { return -ENOSYS; }
     int resolve(const std::string&, std::string&) override { return -ENOSYS; }
 

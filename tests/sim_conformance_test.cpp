@@ -114,14 +114,17 @@ enum class Call {
     open_directory,
     list_open,
     stat_open,
+    open_path,
+    read_link,
     close_directory,
     read,
 };
-constexpr std::array<const char*, 21> call_names = {
-    "mkdir",     "rmdir",           "mkfifo",         "create",       "write",          "read",
-    "unlink",    "rename",          "exchange",       "link",         "symlink",        "chmod",
-    "list",      "add_watch",       "add_watch_open", "remove_watch", "open_directory", "list_open",
-    "stat_open", "close_directory", "read_records"};
+constexpr std::array<const char*, 23> call_names = {
+    "mkdir",        "rmdir",           "mkfifo",      "create",    "write",
+    "read",         "unlink",          "rename",      "exchange",  "link",
+    "symlink",      "chmod",           "list",        "add_watch", "add_watch_open",
+    "remove_watch", "open_directory",  "list_open",   "stat_open", "open_path",
+    "read_link",    "close_directory", "read_records"};
 
 struct Step {
     Call call = Call::read;
@@ -230,14 +233,30 @@ public:
     Generator(std::uint64_t seed, const SimulatedSide& side) : random_(seed), side_(side) {}
 
     Step step() {
-        static constexpr std::array<std::pair<Call, unsigned>, 21> weights = {
-            {{Call::mkdir, 9},        {Call::rmdir, 6},           {Call::mkfifo, 2},
-             {Call::create, 9},       {Call::write, 5},           {Call::read_file, 5},
-             {Call::unlink, 6},       {Call::rename, 14},         {Call::exchange, 6},
-             {Call::link, 4},         {Call::symlink, 4},         {Call::chmod, 4},
-             {Call::list, 4},         {Call::add_watch, 16},      {Call::add_watch_open, 4},
-             {Call::remove_watch, 3}, {Call::open_directory, 6},  {Call::list_open, 4},
-             {Call::stat_open, 3},    {Call::close_directory, 4}, {Call::read, 6}}};
+        static constexpr std::array<std::pair<Call, unsigned>, 23> weights = {
+            {{Call::mkdir, 9},
+             {Call::rmdir, 6},
+             {Call::mkfifo, 2},
+             {Call::create, 9},
+             {Call::write, 5},
+             {Call::read_file, 5},
+             {Call::unlink, 6},
+             {Call::rename, 14},
+             {Call::exchange, 6},
+             {Call::link, 4},
+             {Call::symlink, 4},
+             {Call::chmod, 4},
+             {Call::list, 4},
+             {Call::add_watch, 16},
+             {Call::add_watch_open, 4},
+             {Call::remove_watch, 3},
+             {Call::open_directory, 6},
+             {Call::list_open, 4},
+             {Call::stat_open, 3},
+             {Call::open_path, 6},
+             {Call::read_link, 3},
+             {Call::close_directory, 4},
+             {Call::read, 6}}};
         unsigned total = 0;
         for (const auto& [call, weight] : weights)
             total += weight;
@@ -271,6 +290,7 @@ public:
         case Call::add_watch:
         case Call::add_watch_open: step.number = mask(); break;
         case Call::open_directory:
+        case Call::open_path:
             step.number = below(2);
             if (below(2) == 0)
                 step.other = name();  // below the open directory of the slot
@@ -431,12 +451,16 @@ private:
     struct Seen {
         std::vector<std::pair<std::string, FileType>> entries;
         Stat stat;
+        std::string target;
         std::vector<OwnedRecord> records;
     };
 
     static bool is_descriptor(Call call) {
-        return call == Call::add_watch || call == Call::add_watch_open ||
-               call == Call::open_directory;
+        return call == Call::add_watch || call == Call::add_watch_open || is_opening(call);
+    }
+
+    static bool is_opening(Call call) {
+        return call == Call::open_directory || call == Call::open_path;
     }
 
     [[nodiscard]] bool is_real(const Side& side) const { return &side == &real_; }
@@ -467,6 +491,13 @@ private:
             return kernel.open_directory(Kernel::no_directory, side.path(step.path),
                                          step.number != 0);
         }
+        case Call::open_path: {
+            if (open && !step.other.empty())
+                return kernel.open_path(handle(side, step.slot), step.other);
+            return kernel.open_path(Kernel::no_directory, side.path(step.path));
+        }
+        case Call::read_link:
+            return open ? kernel.read_link(handle(side, step.slot), seen.target) : 0;
         case Call::list_open: {
             if (!open)
                 return 0;
@@ -507,7 +538,7 @@ private:
             slots_[step.slot].reset();
         if (!is_descriptor(step.call))
             return;
-        const bool watching = step.call != Call::open_directory;
+        const bool watching = !is_opening(step.call);
         const bool idle = given == 0 && expected == 0;
         const bool same = given > 0 && watching
                               ? given + offset_ == expected
@@ -533,11 +564,12 @@ private:
 
     // What both sides have to agree on. POSIX leaves open whether a listing shows what changed
     // after its directory was opened; btrfs does not show it.
-    std::tuple<std::vector<std::pair<std::string, FileType>>, FileType, bool> listing(Side& side) {
+    std::tuple<std::vector<std::pair<std::string, FileType>>, FileType, bool, std::string> listing(
+        Side& side) {
         Seen& seen = this->seen(side);
         if (!file_system_.lists_changes)
             seen.entries.clear();
-        return {seen.entries, seen.stat.type, file_system_.leaves && seen.stat.leaf};
+        return {seen.entries, seen.stat.type, file_system_.leaves && seen.stat.leaf, seen.target};
     }
 
     void compare(const std::vector<OwnedRecord>& simulated, std::vector<OwnedRecord> real) {

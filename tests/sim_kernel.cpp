@@ -152,10 +152,40 @@ public:
         return directory;
     }
 
+    int open_path(int parent, const std::string& path) override {
+        if (const int fault = begin("open_path"); fault < 0)
+            return fault;
+        Place start;
+        start.inode = root_inode;
+        if (parent != no_directory && (path.empty() || path[0] != '/')) {
+            const Handle* handle = find_handle(parent);
+            if (handle == nullptr)
+                return -EBADF;
+            start = world_.place_of(*handle);
+        }
+        Place place;
+        if (const int error = world_.walk(start, path, Last::keep, place); error < 0)
+            return error;
+        return place.inode == 0 ? -ENOENT : world_.open_handle(place, true);
+    }
+
+    int read_link(int link, std::string& target) override {
+        if (const int fault = begin("read_link"); fault < 0)
+            return fault;
+        const Handle* handle = find_handle(link);
+        if (handle == nullptr)
+            return -EBADF;
+        if (world_.inodes_[handle->inode].type != FileType::symlink)
+            return -ENOENT;  // as readlinkat(2) has it for an empty path
+        target = world_.inodes_[handle->inode].target;
+        return 0;
+    }
+
     void close_directory(int directory) noexcept override {
         begin("close_directory");
         if (Handle* handle = find_handle(directory); handle != nullptr) {
-            world_.send_use(world_.place_of(*handle), IN_CLOSE_NOWRITE);
+            if (!handle->path)
+                world_.send_use(world_.place_of(*handle), IN_CLOSE_NOWRITE);
             world_.close_handle(*handle);
         }
     }
@@ -210,6 +240,7 @@ public:
         const Inode& inode = world_.inodes_[id];
         result.type = inode.type;
         result.device = inode.device;
+        result.inode = id;
         result.leaf = inode.type == FileType::directory && inode.links == 2 &&
                       world_.counts_subdirectories &&
                       inode.device == world_.inodes_[start.inode].device;
@@ -290,7 +321,7 @@ private:
     // What one getdents64 finds, in the order of the names.
     int append(int directory, std::vector<DirectoryEntry>& entries, std::size_t most) {
         Handle* handle = find_handle(directory);
-        if (handle == nullptr)
+        if (handle == nullptr || handle->path)
             return -EBADF;
         const Inode& inode = world_.inodes_[handle->inode];
         world_.unlock(handle->inode);
@@ -341,7 +372,7 @@ private:
         if (const int fault = begin("rewind"); fault < 0)
             return fault;
         Handle* handle = find_handle(directory);
-        if (handle == nullptr)
+        if (handle == nullptr || handle->path)
             return -EBADF;
         handle->last_entry = world_.inodes_[handle->inode].last_entry;
         return 0;
@@ -633,6 +664,7 @@ int World::unlink(std::string_view path) {
     if (is_dir(place.inode))
         return -EISDIR;
     detach(place.inode, place.directory, place.name);
+    move_handles(place, {});
     send_self(place.inode, IN_ATTRIB);
     send_deleted(place.inode);
     send_name(place.directory, IN_DELETE, place.name, place.inode);
@@ -685,6 +717,9 @@ int World::move(std::string_view from, std::string_view to, bool exchanging) {
         detach(target, new_place.directory, new_place.name);
     detach(source, old_place.directory, old_place.name);
     attach(source, new_place.directory, new_place.name);
+    const Place displaced = exchanging ? old_place : Place{};
+    move_handles({new_place.mount, new_place.directory, target, new_place.name}, displaced);
+    move_handles(old_place, new_place);
     if (!exchanging) {
         send_move(old_place, new_place, target);
         if (target != 0)
@@ -852,6 +887,11 @@ Id World::directory(std::string_view path) const {
     return find(path, Last::follow, place) == 0 && is_dir(place.inode) ? place.inode : 0;
 }
 
+Id World::leads_to(std::string_view path) const {
+    Place place;
+    return find(path, Last::follow, place) < 0 ? 0 : place.inode;
+}
+
 std::map<std::string, bool> World::entries(Id directory) const {
     std::map<std::string, bool> result;
     for (const auto& [name, entry] : inodes_[directory].entries)
@@ -862,7 +902,7 @@ std::map<std::string, bool> World::entries(Id directory) const {
 std::map<std::string, bool> World::tree(std::string_view path) const {
     std::map<std::string, bool> result;
     Place top;
-    if (find(path, Last::keep, top) < 0)
+    if (find(path, Last::follow, top) < 0 || top.inode == 0)
         return result;
     struct Pending {
         std::size_t mount;
@@ -1130,9 +1170,10 @@ void World::send_use(const Place& place, std::uint32_t mask) {
 // After the last name went: the end of the inode, unless something holds it.
 void World::send_deleted(Id id) {
     Inode& inode = inodes_[id];
-    if (inode.type != FileType::directory && inode.links > 0)
-        return;
-    if (inode.type == FileType::directory) {
+    if (inode.type != FileType::directory) {
+        if (inode.links > 0 || inode.pins > 0)
+            return;
+    } else {
         inode.links = 0;
         if (inode.pins > 0) {
             ++inodes_[inode.parent].pins;  // a dentry holds its parent's
@@ -1174,13 +1215,18 @@ void World::finish_operation() {
 }
 
 void World::unpin(Id id) {
+    if (inodes_[id].type != FileType::directory) {
+        if (--inodes_[id].pins == 0 && inodes_[id].links == 0)
+            send_deleted(id);
+        return;
+    }
     while (id != 0 && --inodes_[id].pins == 0 && inodes_[id].removed) {
         send_deleted(id);
         id = inodes_[id].parent;
     }
 }
 
-int World::open_handle(const Place& place) {
+int World::open_handle(const Place& place, bool path) {
     ++inodes_[place.inode].pins;
     ++mounts_[place.mount].handles;
     auto& handles = attached_.handles;
@@ -1188,7 +1234,15 @@ int World::open_handle(const Place& place) {
                              [](const Handle& handle) { return handle.inode == 0; });
     if (free == handles.end())
         free = handles.insert(free, Handle{});
-    *free = {place.mount, place.inode, inodes_[place.inode].last_entry};
+    *free = {.mount = place.mount,
+             .inode = place.inode,
+             .path = path,
+             .last_entry = inodes_[place.inode].last_entry};
+    if (!is_dir(place.inode)) {
+        ++inodes_[place.directory].pins;  // a dentry holds its parent's
+        free->directory = place.directory;
+        free->name = place.name;
+    }
     return first_handle + static_cast<int>(free - handles.begin());
 }
 
@@ -1196,6 +1250,24 @@ void World::close_handle(Handle& handle) {
     const Handle closed = std::exchange(handle, {});
     --mounts_[closed.mount].handles;
     unpin(closed.inode);
+    if (closed.directory != 0)
+        unpin(closed.directory);
+}
+
+// The entry at `from` moved to `to`, or is gone: then what was opened by it holds on to where it
+// was.
+void World::move_handles(const Place& from, const Place& to) {
+    for (Handle& handle : attached_.handles) {
+        if (handle.inode != from.inode || handle.directory != from.directory ||
+            handle.name != from.name)
+            continue;
+        handle.name = to.name;
+        if (to.directory == 0)
+            continue;
+        --inodes_[from.directory].pins;
+        ++inodes_[to.directory].pins;
+        handle.directory = to.directory;
+    }
 }
 
 }  // namespace sim

@@ -81,6 +81,8 @@ public:
     [[nodiscard]] bool is_symlink(std::string_view path) const;
     /// What is written in the symlink at `path`.
     [[nodiscard]] const std::string& target(std::string_view path) const;
+    /// What `path` leads to, through symlinks; 0: nothing.
+    [[nodiscard]] Id leads_to(std::string_view path) const;
     /// The directory that `path` leads to, through symlinks; 0: there is none.
     [[nodiscard]] Id directory(std::string_view path) const;
     /// What is in a directory: true for a directory.
@@ -94,7 +96,7 @@ public:
     [[nodiscard]] bool watched(std::string_view path) const;
     /// The records in its queue.
     [[nodiscard]] std::size_t queued_records() const;
-    /// The directories that open_directory() opened and close_directory() did not close.
+    /// What open_directory() and open_path() opened and close_directory() did not close.
     [[nodiscard]] std::size_t open_directories() const;
 
     /// Called first in every Kernel call that is a system call, with its name; it may change the
@@ -112,7 +114,7 @@ public:
     // call of its own then, "rewind".
     bool lists_as_of_rewind = false;
     std::size_t listed_at_once = SIZE_MAX;  // entries that list_first() finds at most
-    std::chrono::seconds time{};  // what the kernels' now() gives
+    std::chrono::seconds time{};            // what the kernels' now() gives
     // Chooses which of so many threads makes the next call; unset: a kernel makes no workers.
     std::function<std::size_t(std::size_t running)> choose_worker;
     bool workers_have_directories = true;  // false: as where unshare(2) is refused
@@ -161,7 +163,10 @@ private:
     struct Handle {
         std::size_t mount = 0;
         Id inode = 0;                  // 0: closed
+        bool path = false;             // O_PATH: no use of what is open
         std::uint32_t last_entry = 0;  // the directory's, at open(2) or the last rewind
+        Id directory = 0;              // of a file: where the entry is that it was opened by
+        std::string name = {};         // likewise; empty once that entry is gone
         std::string listed_to = {};    // the name that was listed last
     };
 
@@ -218,8 +223,9 @@ private:
     void forget(Id inode);
     void unpin(Id directory);
 
-    int open_handle(const Place& place);
+    int open_handle(const Place& place, bool path = false);
     void close_handle(Handle& handle);
+    void move_handles(const Place& from, const Place& to);
 
     std::vector<Inode> inodes_;
     std::vector<Mount> mounts_;

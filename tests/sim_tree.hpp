@@ -12,6 +12,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace test {
 
@@ -39,8 +40,30 @@ inline std::map<std::string, bool> told_tree(const sim::World& world, const std:
     return result;
 }
 
+inline std::set<sim::Id> watched_inodes(const sim::World& world) {
+    std::set<sim::Id> result;
+    for (const auto& [wd, inode] : world.watches())
+        result.insert(inode);
+    return result;
+}
+
+/// What is watched by a tree that is made now, of these roots.
+inline std::set<sim::Id> needed_inodes(const sim::World& world,
+                                       const std::vector<std::string>& roots,
+                                       const inotify::TreeOptions& options) {
+    sim::World copy = world;
+    copy.before_call = nullptr;
+    KernelTree fresh(copy.make_kernel(), options);
+    for (const std::string& root : roots)
+        fresh.add_tree(root);
+    for (auto& event : fresh.event_gen())
+        if (!event)
+            break;
+    return watched_inodes(copy);
+}
+
 /// What is wrong with the watches of a tree whose one root is `root`; nothing if every directory
-/// is watched under its path and nothing else is.
+/// is watched under its path and nothing else is, but for the way to a followed root.
 inline std::string wrong_watches(const sim::World& world, const inotify::InotifyTree& tree,
                                  const std::string& root,
                                  const inotify::TreeOptions& options = {}) {
@@ -48,7 +71,8 @@ inline std::string wrong_watches(const sim::World& world, const inotify::Inotify
     for (const auto& watch : tree.watches())
         by_path[watch.path] = watch.wd;
     const auto watched = world.watches();
-    std::size_t directories = 1;
+    const bool is_there = !options.follow_roots || world.directory(root) != 0;
+    std::size_t directories = is_there ? 1 : 0;
     for (const auto& [path, directory] : told_tree(world, root, options)) {
         if (!directory || depth_below(root, path) > options.max_depth)
             continue;
@@ -59,6 +83,13 @@ inline std::string wrong_watches(const sim::World& world, const inotify::Inotify
         if (const auto inode = watched.find(watch->second);
             inode == watched.end() || inode->second != world.inode(path))
             return "watched as another directory: " + path;
+    }
+    if (options.follow_roots) {
+        if (is_there && watched.at(by_path[root]) != world.directory(root))
+            return "watched as another directory: " + root;
+        if (watched_inodes(world) != needed_inodes(world, {root}, options))
+            return "the watches are not those of the roots and of the way to them";
+        return by_path.size() == directories ? "" : "watches are left over in the tree";
     }
     if (watched.size() != directories || by_path.size() != directories)
         return "watches are left over: " + std::to_string(watched.size()) + " in the kernel, " +

@@ -7,7 +7,9 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <set>
@@ -108,6 +111,42 @@ inline bool write_text(const char* path, const std::string& text) {
 }
 
 inline void touch(const fs::path& path) { OpenFile{path}; }
+
+/// Makes a link lead elsewhere, in one step.
+inline void swap_link(const fs::path& link, const fs::path& target) {
+    const fs::path fresh = link.native() + ".new";
+    fs::create_symlink(target, fresh);
+    fs::rename(fresh, link);
+}
+
+/// The watches that the kernel holds for the instances of this process.
+inline std::size_t kernel_watches() {
+    std::size_t count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc/self/fdinfo")) {
+        std::ifstream info(entry.path());
+        for (std::string line; std::getline(info, line);)
+            count += line.starts_with("inotify wd:") ? 1 : 0;
+    }
+    return count;
+}
+
+/// Takes the capabilities that let root read what it may not, and gives them back.
+class WithoutCapabilities {
+public:
+    WithoutCapabilities() {
+        ::syscall(SYS_capget, &header_, data_);
+        __user_cap_data_struct none[2] = {data_[0], data_[1]};
+        none[0].effective = none[1].effective = 0;
+        ::syscall(SYS_capset, &header_, none);
+    }
+    ~WithoutCapabilities() { ::syscall(SYS_capset, &header_, data_); }
+    WithoutCapabilities(const WithoutCapabilities&) = delete;
+    WithoutCapabilities& operator=(const WithoutCapabilities&) = delete;
+
+private:
+    __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct data_[2] = {};
+};
 
 /// An event with these members; the others as they are by default.
 inline inotify::Event make_event(int wd, inotify::Mask mask, std::string path = {},

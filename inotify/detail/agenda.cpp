@@ -134,11 +134,13 @@ void Agenda::add_rechecks() {
 
 void Agenda::add_recheck(NodeId node, const Recheck& recheck) {
     const NodeId parent = model_[node].parent;
-    if (parent != no_node)
-        add_next({.directory = model_.ref(parent),
-                  .recursive = recheck.recursive,
-                  .names = {model_[node].name},
-                  .unreachable_at = recheck.unreachable_at});
+    if (parent == no_node)
+        return;
+    add_next({.directory = model_.ref(parent),
+              .recursive = recheck.recursive,
+              .names = {model_[node].name},
+              // A root that cannot be reached is looked for first.
+              .unreachable_at = model_[parent].is_root ? 0 : recheck.unreachable_at});
 }
 
 void Agenda::add_suspects() {

@@ -90,6 +90,8 @@ public:
 
     /// Watches a root: its descriptor, or −errno.
     int watch_root(const std::string& path);
+    /// What a root is watched for.
+    [[nodiscard]] std::uint32_t root_mask() const;
 
     /// An absolute path of the directory that is watched by `wd`, which no change of the working
     /// directory makes lead elsewhere. Where there is none that can be used, `path` itself.
@@ -127,7 +129,6 @@ private:
 
     [[nodiscard]] std::uint32_t watch_mask() const;
     [[nodiscard]] std::uint32_t entry_mask() const;
-    [[nodiscard]] std::uint32_t root_mask() const;
 
     Kernel& kernel_;
     RecordQueue& queue_;

@@ -69,8 +69,14 @@ void Follower::handle_self(NodeId node, Mask mask) {
         picture_.report(node, {}, {.mask = mask});
     if (mask.intersects(IN::DELETE_SELF))
         picture_.set_deleted(node, picture_.wanted(mask));
-    if (it.is_root && mask.intersects(IN::MOVE_SELF))
+    if (!it.is_root || !mask.intersects(IN::MOVE_SELF))
+        return;
+    if (options_.follow_roots) {  // its name leads elsewhere now
+        picture_.report_self(node, IN::IGNORED, true);
+        picture_.end_root(node);
+    } else {
         agenda_.add_next({.directory = picture_.model().ref(node), .kind = Task::Kind::find_root});
+    }
 }
 
 // The watch has ended: the directory was removed, or its file system is unmounted.

@@ -25,6 +25,7 @@ struct DirectoryEntry {
 struct Stat {
     FileType type = FileType::unknown;
     std::uint64_t device = 0;
+    std::uint64_t inode = 0;
     bool leaf = false;  // a directory that certainly has no subdirectory, told by its link count
 };
 
@@ -43,8 +44,8 @@ public:
     /// inotify_add_watch(2): a watch descriptor.
     virtual int add_watch(const std::string& path, std::uint32_t mask) = 0;
 
-    /// inotify_add_watch(2) on a directory that is open as `directory`, whatever its path has come
-    /// to mean; without /proc, on `path`.
+    /// inotify_add_watch(2) on what is open as `directory`, whatever its path has come to mean;
+    /// without /proc, on `path`.
     virtual int add_watch(int directory, const std::string& path, std::uint32_t mask) = 0;
 
     /// openat(2), O_DIRECTORY: a descriptor to list and to watch. A `path` of any length.
@@ -158,6 +159,13 @@ public:
 
     /// A descriptor that polls readable when wait() would return at once.
     [[nodiscard]] virtual int descriptor() const noexcept = 0;
+
+    /// openat(2), O_PATH and O_NOFOLLOW: a descriptor of whatever `path` leads to, a symbolic link
+    /// too, to be watched and asked about. It is no use of it, so it sends no event.
+    virtual int open_path(int parent, const std::string& path) = 0;
+
+    /// readlinkat(2) of an open symbolic link.
+    virtual int read_link(int link, std::string& target) = 0;
 
     /// realpath(3): `result` is the absolute path that `path` leads to, without symbolic links.
     virtual int resolve(const std::string& path, std::string& result) = 0;

@@ -162,6 +162,7 @@ public:
             return -errno;
         result.type = type_of_mode(status.st_mode);
         result.device = status.st_dev;
+        result.inode = status.st_ino;
         result.leaf = result.type == FileType::directory && status.st_nlink == 2 &&
                       counts_subdirectories(directory, status.st_dev);
         return 0;
@@ -262,6 +263,19 @@ public:
                     number == static_cast<unsigned>(wd);
         std::fclose(file);
         return found;
+    }
+
+    int open_path(int parent, const std::string& path) override {
+        return result_of(::openat(parent, path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    }
+
+    int read_link(int link, std::string& target) override {
+        std::array<char, PATH_MAX> text;
+        const ssize_t size = ::readlinkat(link, "", text.data(), text.size());
+        if (size < 0)
+            return -errno;
+        target.assign(text.data(), static_cast<std::size_t>(size));
+        return 0;
     }
 
     std::ptrdiff_t read(std::span<std::byte> buffer) override {

@@ -165,9 +165,9 @@ void Picture::report_self(NodeId node, Mask mask, bool synthetic) {
     emit(node, {}, {.mask = mask, .synthetic = synthetic});
 }
 
-void Picture::report_error(NodeId node, std::error_code error) {
+void Picture::report_error(const std::string& path, std::error_code error) {
     Event& event = next_event();
-    write_event(event, -1, {}, 0, path_of(node), {});
+    write_event(event, -1, {}, 0, path, {});
     event.error = error;
 }
 

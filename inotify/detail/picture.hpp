@@ -90,6 +90,11 @@ public:
     /// part. Returns the places at which the client does not know any more what there is.
     std::vector<Place> remove_root(NodeId root);
     void set_access_path(NodeId root, std::string access_path);
+    /// Removes the events of what lies in `path`, and in no other root, that were not yielded yet.
+    /// Returns as remove_root() does.
+    std::vector<Place> erase_pending(const std::string& path) { return erase_pending(path, {}); }
+    /// The roots, as they were given, that have ended since the last call.
+    std::vector<std::string> take_ended() noexcept { return std::exchange(ended_, {}); }
     /// Roots that went on when another one was removed, since the last call: below them there may
     /// be more to watch, or less.
     std::vector<NodeRef> take_promoted() noexcept { return std::exchange(promoted_, {}); }
@@ -153,7 +158,8 @@ public:
     void report(NodeId directory, std::string_view name, const Cause& cause);
     /// Emits an event about a directory itself, whatever the mask.
     void report_self(NodeId node, Mask mask, bool synthetic = false);
-    void report_error(NodeId node, std::error_code error);
+    void report_error(NodeId node, std::error_code error) { report_error(path_of(node), error); }
+    void report_error(const std::string& path, std::error_code error);
     /// Reports an overflow: what the directories hold is no longer certain.
     void overflow();
 
@@ -201,6 +207,7 @@ private:
     std::vector<int> freed_;
     std::vector<NodeRef> forgotten_;
     std::vector<NodeRef> promoted_;
+    std::vector<std::string> ended_;
     bool places_changed_ = false;
 
     // The path that was built last.

@@ -55,6 +55,7 @@ void Picture::access_path(NodeId node, std::string& result) const {
 
 void Picture::end_root(NodeId root) {
     end_covered_roots(root);
+    ended_.push_back(model_[root].name);
     std::erase_if(roots_, [&](const Root& r) { return r.node == root; });
     remove_subtree(root);
 }
@@ -166,6 +167,7 @@ void Picture::end_covered_roots(NodeId watched) {
     std::erase_if(roots_, [&](const Root& root) {
         if (root.node == watched || root.watched != model_.ref(watched))
             return false;
+        ended_.push_back(model_[root.node].name);
         forgotten_.push_back(model_.ref(root.node));
         model_.remove(root.node);
         return true;

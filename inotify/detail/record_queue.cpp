@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace inotify::detail {
 namespace {
@@ -19,7 +20,8 @@ constexpr std::size_t least_room = 16 * 1024;
 
 }  // namespace
 
-RecordQueue::RecordQueue(Kernel& kernel) : kernel_(kernel), buffer_(buffer_size) {}
+RecordQueue::RecordQueue(Kernel& kernel, std::function<void(const Record&)> on_read)
+    : kernel_(kernel), on_read_(std::move(on_read)), buffer_(buffer_size) {}
 
 const Record* RecordQueue::parse_front() {
     for (;;) {
@@ -82,7 +84,7 @@ bool RecordQueue::fill() {
     for (;;) {
         const std::ptrdiff_t size = kernel_.read({buffer_.data() + end_, buffer_.size() - end_});
         if (size > 0) {
-            end_ += static_cast<std::size_t>(size);
+            take_read(static_cast<std::size_t>(size));
             return true;
         }
         if (size == 0 || size == -EAGAIN) {
@@ -93,6 +95,17 @@ bool RecordQueue::fill() {
         }
         if (size != -EINTR)
             throw_error(nullptr, static_cast<int>(-size), "read", "the inotify descriptor");
+    }
+}
+
+void RecordQueue::take_read(std::size_t size) {
+    std::size_t at = end_;
+    end_ += size;
+    Record record;
+    while (on_read_ && at < end_ &&
+           parse_record({buffer_.data() + at, end_ - at}, record) == ParseResult::record) {
+        on_read_(record);
+        at += record.size;
     }
 }
 

@@ -6,6 +6,7 @@
 #include <inotify/detail/record.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace inotify::detail {
@@ -19,7 +20,9 @@ using Position = std::uint64_t;
 /// further into the same buffer. Names of records are valid until the next call that may read.
 class RecordQueue {
 public:
-    explicit RecordQueue(Kernel& kernel);
+    /// `on_read`, if there is one, is called with each record once, when it is read from the
+    /// kernel.
+    explicit RecordQueue(Kernel& kernel, std::function<void(const Record&)> on_read = {});
 
     /// The next record; null when the kernel's queue has been read empty.
     /// Throws std::system_error if read(2) fails or the bytes are no records.
@@ -69,8 +72,10 @@ private:
     const Record* parse_front();
     void pop_erased() noexcept;
     bool fill();
+    void take_read(std::size_t size);
 
     Kernel& kernel_;
+    std::function<void(const Record&)> on_read_;
     std::vector<std::byte> buffer_;
     std::size_t begin_ = 0;  // of what is not consumed, in buffer_
     std::size_t end_ = 0;    // of what was read, in buffer_

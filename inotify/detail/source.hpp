@@ -49,6 +49,7 @@ public:
     virtual Duration until_due() { return forever; }
 
     virtual int add_watch(const std::filesystem::path& path, Mask mask) = 0;
+    virtual void follow(const std::filesystem::path& path, Mask mask) = 0;
     virtual void remove_watch(const std::filesystem::path& path) = 0;
     virtual void remove_watch(int wd) = 0;
     [[nodiscard]] virtual std::vector<Watch> watches() const = 0;

@@ -89,7 +89,8 @@ private:
 TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
       options_(std::move(options)),
-      queue_(kernel),
+      names_(kernel),
+      queue_(kernel, listener()),
       picture_(options_),
       agenda_(picture_.model()),
       disk_(kernel, queue_, picture_, options_),
@@ -101,9 +102,20 @@ TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
         throw_invalid("InotifyTree", to_string(refused), "makes no sense in a tree; leave it out");
 }
 
+// Of a followed root every record counts, and when it is read: the follower takes some out of turn.
+std::function<void(const Record&)> TreeSource::listener() {
+    if (!options_.follow_roots)
+        return {};
+    return [this](const Record& record) {
+        if (names_.handle(record))
+            agenda_.note_progress();
+    };
+}
+
 // While there is something to look at, records are handled ahead of the client, however slow it is:
 // what is new is watched soon, and the kernel's queue does not fill up.
 bool TreeSource::next(Event& event) {
+    looks_ = 0;
     for (;;) {
         const bool runs_ahead = agenda_.has_task() && picture_.pending() < most_ahead;
         if (picture_.pending() != 0 && !runs_ahead) {
@@ -143,6 +155,10 @@ bool TreeSource::look(ScanThreads* threads) {
     if (!agenda_.has_task()) {
         if (reconciler_.end_round())
             return true;
+        if (names_.has_suspect() && looks_++ < names_.most_looks()) {
+            follow_root(names_.look());
+            return true;
+        }
         if (!agenda_.has_next_round(now()))
             return false;
         agenda_.begin_round(now());
@@ -150,6 +166,10 @@ bool TreeSource::look(ScanThreads* threads) {
     std::optional<Task> task = agenda_.take();
     if (!task)
         return true;
+    if (task->kind == Task::Kind::find_root && options_.follow_roots) {
+        follow_root(names_.look(names_.find(picture_.model()[task->directory.id].name)));
+        return true;
+    }
     if (picture_.is_detached(task->directory.id)) {
         agenda_.postpone(std::move(*task));
         return true;
@@ -232,7 +252,9 @@ void TreeSource::apply_batch(std::vector<Task> tasks, std::vector<Sight> sights)
 }
 
 // True when there is something to look at, now or in the next round.
-bool TreeSource::has_work() { return agenda_.has_task() || agenda_.has_next_round(now()); }
+bool TreeSource::has_work() {
+    return agenda_.has_task() || names_.has_suspect() || agenda_.has_next_round(now());
+}
 
 // Only what failed waits for a time.
 Agenda::Time TreeSource::now() { return agenda_.has_failures() ? kernel_.now() : Agenda::Time{}; }
@@ -242,22 +264,30 @@ void TreeSource::release() {
     const TreeModel& model = picture_.model();
     std::size_t removed = 0;
     const auto remove_unused = [&](int wd) {
-        if (model.watched_by(wd) != no_node)
+        if (model.watched_by(wd) != no_node || names_.uses(wd))
             return;
         kernel_.remove_watch(wd);
         if (++removed % 256 == 0)  // each leaves a record, and the queue is not to overflow
             queue_.end();
     };
+    if (options_.follow_roots)
+        restart_promoted();
+    else
+        extend_promoted();
+    for (const std::string& root : picture_.take_ended())
+        names_.suspect(root);
     std::ranges::for_each(disk_.take_obtained(), remove_unused);
     for (const NodeRef node : picture_.take_forgotten())
         agenda_.forget(node);
-    for (const NodeRef root : picture_.take_promoted())
-        if (model.alive(root))
-            extend_root(root.id);
     if (const std::vector<int> freed = picture_.take_freed(); !freed.empty()) {
         std::ranges::for_each(freed, remove_unused);
         agenda_.end_shortage(ENOSPC);
+        names_.end_shortage();
         aliases_are_suspect_ = true;
+    }
+    if (const std::vector<int> released = names_.take_released(); !released.empty()) {
+        std::ranges::for_each(released, remove_unused);
+        agenda_.end_shortage(ENOSPC);
     }
 }
 
@@ -272,37 +302,6 @@ void TreeSource::recheck_places() {
                        [&](NodeId node) { agenda_.recheck(node); });
 }
 
-void TreeSource::add_tree(const std::string& path) {
-    if (path.find('\0') != std::string::npos)
-        throw_invalid("inotify_add_watch", path.c_str(), "a path must not hold a NUL byte");
-    const auto watch = [&] {
-        const int wd = disk_.watch_root(path);
-        if (wd < 0)
-            throw_error(&kernel_, -wd, "inotify_add_watch", path);
-        return wd;
-    };
-    const TreeModel& model = picture_.model();
-    int wd = watch();
-    if (const Picture::Root* const root = picture_.find_root(path)) {
-        if (model[root->watched.id].wd == wd)
-            return;
-        remove_tree(path);  // it leads to another directory by now
-        wd = watch();       // which may have been watched as a part of the former one
-    }
-    const NodeId root = picture_.add_root(path, disk_.resolve_root(path, wd), wd);
-    release();
-    if (model[root].state == NodeState::alias)
-        return;
-    agenda_.add_last({.directory = model.ref(root),
-                      .kind = Task::Kind::list,
-                      .report = options_.report_existing ? Report::existing : Report::nothing});
-    if (!options_.report_existing)
-        scan();
-    // The descriptor of other event loops shows that there is something to read.
-    if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work())
-        kernel_.wake();
-}
-
 // Looks at all that there is; the events of records that are handled meanwhile come later.
 void TreeSource::scan() {
     ScanThreads threads(kernel_, options_.scan_threads, picture_.model().watched_count());
@@ -312,37 +311,17 @@ void TreeSource::scan() {
     agenda_.report_all();  // better reported twice than not at all
 }
 
-void TreeSource::remove_tree(const std::string& path) {
-    const Picture::Root* const root = picture_.find_root(path);
-    if (root == nullptr)
-        throw_invalid("remove_tree", path, "no root; give the path as it was added");
-    for (Place& place : picture_.remove_root(root->node))
-        agenda_.suspect(std::move(place), {});
-    release();
-}
-
-// What a root that goes on by itself is to watch, now that it is one.
-void TreeSource::extend_root(NodeId root) {
-    const TreeModel& model = picture_.model();
-    if (options_.exclude)  // other paths may be excluded now
-        agenda_.add_last(
-            {.directory = model.ref(root), .kind = Task::Kind::list, .recursive = true});
-    // The depth limit lies deeper.
-    model.for_each(NodeState::pruned, [&](NodeId node) {
-        const NodeId parent = model[node].parent;
-        if (model.is_within(node, root) && !picture_.at_depth_limit(parent))
-            agenda_.add_last({.directory = model.ref(parent), .names = {model[node].name}});
-    });
-}
-
 Duration TreeSource::until_due() {
+    const Duration names = names_.until_due();
     if (!agenda_.has_failures())
-        return forever;
-    return std::max(std::chrono::ceil<Duration>(agenda_.next_due() - kernel_.now()),
-                    Duration::zero());
+        return names;
+    const Duration directories =
+        std::max(std::chrono::ceil<Duration>(agenda_.next_due() - kernel_.now()), Duration::zero());
+    return names == forever ? directories : std::min(names, directories);
 }
 
 int TreeSource::add_watch(const std::filesystem::path&, Mask) { throw_managed("add_watch"); }
+void TreeSource::follow(const std::filesystem::path&, Mask) { throw_managed("follow"); }
 void TreeSource::remove_watch(const std::filesystem::path&) { throw_managed("remove_watch"); }
 void TreeSource::remove_watch(int) { throw_managed("remove_watch"); }
 
@@ -367,6 +346,9 @@ InotifyTree::Coverage TreeSource::coverage() const {
         auto& unwatched = result.unwatched.emplace_back();
         picture_.model().path(node, unwatched.path);
         unwatched.error = event_error(error);
+    });
+    names_.for_each_failure([&](NameChains::Id name, int error) {
+        result.unwatched.push_back({names_.path(name), event_error(error)});
     });
     return result;
 }

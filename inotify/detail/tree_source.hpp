@@ -6,6 +6,7 @@
 #include <inotify/detail/disk.hpp>
 #include <inotify/detail/follower.hpp>
 #include <inotify/detail/kernel.hpp>
+#include <inotify/detail/name_chains.hpp>
 #include <inotify/detail/picture.hpp>
 #include <inotify/detail/reconciler.hpp>
 #include <inotify/detail/record_queue.hpp>
@@ -13,6 +14,8 @@
 #include <inotify/detail/source.hpp>
 #include <inotify/inotify_tree.hpp>
 
+#include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +33,7 @@ public:
     bool next(Event& event) override;
     Duration until_due() override;
     int add_watch(const std::filesystem::path& path, Mask mask) override;
+    void follow(const std::filesystem::path& path, Mask mask) override;
     void remove_watch(const std::filesystem::path& path) override;
     void remove_watch(int wd) override;
     [[nodiscard]] std::vector<Watch> watches() const override;
@@ -43,7 +47,10 @@ public:
 
 private:
     class ScanThreads;
+    // A root was there when it was given, or its name has come to lead to it.
+    enum class Origin { given, came };
 
+    std::function<void(const Record&)> listener();
     bool advance(ScanThreads* threads = nullptr);
     bool look(ScanThreads* threads);
     void look_at_batches(Task first, ScanThreads* threads);
@@ -53,11 +60,19 @@ private:
     void release();
     void recheck_places();
     void extend_root(NodeId root);
+    void extend_promoted();
+    void restart_promoted();
+    void follow_tree(const std::string& path);
+    void finish_adding();
+    void follow_root(const NameChains::Finding& found);
+    void begin_root(const std::string& path, const std::string& access_path, int wd, Origin origin);
+    void end_root(NodeId root);
     [[nodiscard]] bool has_work();
     [[nodiscard]] Agenda::Time now();
 
     Kernel& kernel_;
     const TreeOptions options_;
+    NameChains names_;  // the roots, with follow_roots
     RecordQueue queue_;
     Picture picture_;
     Agenda agenda_;
@@ -65,6 +80,7 @@ private:
     RenameReader renames_;
     Follower follower_;
     Reconciler reconciler_;
+    std::size_t looks_ = 0;             // at names, since the last event
     bool aliases_are_suspect_ = false;  // an inode that they lead to may not be watched any more
 };
 

@@ -76,6 +76,8 @@ public:
     void clear_wake() noexcept override {}
     [[nodiscard]] int descriptor() const noexcept override { return -1; }
     int open_directory(int, const std::string&, bool) override { return -ENOSYS; }
+    int open_path(int, const std::string&) override { return -ENOSYS; }
+    int read_link(int, std::string&) override { return -ENOSYS; }
     void close_directory(int) noexcept override {}
     int list(int, std::vector<inotify::detail::DirectoryEntry>&) override { return -ENOSYS; }
     void await_changes(int) override {}

@@ -2,37 +2,12 @@
 // Watcher over a tree: what the tree holds itself, what it finds, what it has to try again.
 #include "watcher_support.hpp"
 
-#include <linux/capability.h>
-#include <sys/syscall.h>
-
 #include <algorithm>
 
 using namespace inotify;
 using namespace std::chrono_literals;
 using test::Lines;
 using test::TempDir;
-
-namespace {
-
-/// Takes the capabilities that let root read what it may not, and gives them back.
-class WithoutCapabilities {
-public:
-    WithoutCapabilities() {
-        ::syscall(SYS_capget, &header_, data_);
-        __user_cap_data_struct none[2] = {data_[0], data_[1]};
-        none[0].effective = none[1].effective = 0;
-        ::syscall(SYS_capset, &header_, none);
-    }
-    ~WithoutCapabilities() { ::syscall(SYS_capset, &header_, data_); }
-    WithoutCapabilities(const WithoutCapabilities&) = delete;
-    WithoutCapabilities& operator=(const WithoutCapabilities&) = delete;
-
-private:
-    __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    __user_cap_data_struct data_[2] = {};
-};
-
-}  // namespace
 
 TEST_CASE("events that the tree holds itself come although the descriptor shows nothing") {
     TempDir dir;
@@ -78,7 +53,7 @@ TEST_CASE("a directory that could not be watched is tried again while a get wait
     asio::io_context loop;
     test::fs::permissions(dir / "closed", test::fs::perms::none);
     const auto tree = [&] {
-        const WithoutCapabilities unprivileged;
+        const test::WithoutCapabilities unprivileged;
         return InotifyTree(dir.path(), IN::CREATE);
     };
     Watcher watcher(loop.get_executor(), tree());
