@@ -54,6 +54,9 @@ struct EventGenOptions {
     std::stop_token stop = {};
 };
 
+class BatchRange;
+struct BatchOptions;
+
 /// One watch of inotify_add_watch(2).
 struct Watch {
     /// The watch descriptor.
@@ -244,6 +247,8 @@ protected:
     [[nodiscard]] detail::Stream& stream() const noexcept { return *stream_; }
 
 private:
+    friend BatchRange batches(Inotify& stream, BatchOptions options);
+
     std::unique_ptr<detail::Stream> stream_;
 };
 

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// The changes of a batch, in an order in which they can be applied.
+#include <inotify/detail/change_list.hpp>
+
+#include <inotify/detail/hash_name.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace inotify::detail {
+
+std::vector<Change> ChangeList::make() {
+    tree_.close();
+    index_before();
+    walk();
+    split_modified();
+    while (order_renames()) {
+    }
+    clear_marks();
+    put_removals(true);
+    put_steps();
+    put_removals(false);
+    put_additions();
+    put_rest();
+    return std::move(changes_);
+}
+
+void ChangeList::index_before() {
+    before_ = {};
+    notes_.resize(tree_.size());
+    for (NodeId id = 1; id < tree_.size(); ++id)
+        if (tree_[id].was_there() && (tree_[id].has_moved || !tree_[id].is_there))
+            before_.insert(id, hash_name(tree_[id].before, name_before(id)));
+}
+
+// Fills there_; siblings are sorted by name.
+void ChangeList::walk() {
+    notes_[ChangeTree::top].counterpart = ChangeTree::top;
+    std::vector<NodeId> open{ChangeTree::top};
+    while (!open.empty()) {
+        const NodeId id = open.back();
+        open.pop_back();
+        const ChangeTree::Entry& entry = tree_[id];
+        if (id != ChangeTree::top) {
+            there_.push_back(id);
+            const NodeId parent = notes_[entry.parent].counterpart;
+            if (entry.was_there()) {
+                notes_[id].counterpart = id;
+                notes_[id].is_renamed =
+                    entry.has_moved && (parent != entry.before || entry.name != entry.name_before);
+            } else if (const NodeId held = held_before(id);
+                       held != no_node && entry.is_dir && !tree_[held].is_there &&
+                       tree_[held].is_dir && tree_[held].was_emptied) {
+                notes_[id].counterpart = held;
+                notes_[held].successor = id;
+            }
+        }
+        const std::size_t first = open.size();
+        for (NodeId child = entry.first_child; child != no_node; child = tree_[child].next)
+            if (tree_[child].is_there)
+                open.push_back(child);
+        std::sort(open.begin() + static_cast<std::ptrdiff_t>(first), open.end(),
+                  [&](NodeId a, NodeId b) { return tree_[a].name > tree_[b].name; });
+    }
+}
+
+// A file that was renamed and written: whoever keeps contents cannot take it for the same.
+void ChangeList::split_modified() {
+    for (const NodeId id : there_)
+        if (notes_[id].is_renamed && tree_[id].has_contents && is_leaf(id))
+            cycles_.push_back(id);
+}
+
+// Fills steps_ and survivors_; true when a file has to be split and all this done again.
+bool ChangeList::order_renames() {
+    if (!cycles_.empty()) {
+        for (const NodeId id : cycles_) {
+            tree_.split(id);
+            notes_[id].is_renamed = false;
+        }
+        cycles_.clear();
+        index_before();
+    }
+    steps_.clear();
+    survivors_.clear();
+    clear_marks();
+    for (const NodeId id : there_)
+        if (notes_[id].is_renamed)
+            for (NodeId at = tree_[id].before; at != ChangeTree::top; at = tree_[at].before)
+                if (!tree_[at].is_there)
+                    survivors_[at].push_back(id);
+    for (const NodeId id : there_)
+        if (notes_[id].is_renamed)
+            visit(id);
+    return !cycles_.empty();
+}
+
+// Puts an entry into steps_, behind all that has to come before it. False when it has to wait for a
+// directory that is being visited: that one comes first, and then this one's turn will come.
+bool ChangeList::visit(NodeId id) {
+    if (notes_[id].mark == Mark::done)
+        return true;
+    if (notes_[id].mark == Mark::active) {
+        note_cycle(id);
+        return false;
+    }
+    notes_[id].mark = Mark::active;
+    stack_.push_back(id);
+    const bool has_place = visit_parent(id);
+    if (has_place)
+        if (const NodeId held = held_before(id); held != no_node) {
+            if (tree_[held].is_there)
+                visit(held);
+            else if (const auto found = survivors_.find(held); found != survivors_.end())
+                for (const NodeId survivor : found->second)
+                    if (survivor != id)
+                        visit(survivor);
+        }
+    stack_.pop_back();
+    notes_[id].mark = has_place ? Mark::done : Mark::none;
+    if (has_place)
+        steps_.push_back(id);
+    return has_place;
+}
+
+bool ChangeList::visit_parent(NodeId id) {
+    for (NodeId at = tree_[id].parent; at != ChangeTree::top; at = tree_[at].parent)
+        if (notes_[at].is_renamed || comes_early(at))
+            return visit(at);  // and with it what is above
+    return true;
+}
+
+void ChangeList::note_cycle(NodeId id) {
+    for (std::size_t i = stack_.size(); i-- > 0;) {
+        const NodeId at = stack_[i];
+        if (notes_[at].is_renamed && is_leaf(at) && std::ranges::find(cycles_, at) == cycles_.end())
+            cycles_.push_back(at);
+        if (at == id)
+            return;
+    }
+}
+
+// What had the name of an entry before, and has it no more; no_node: nothing is known of it.
+NodeId ChangeList::held_before(NodeId id) const {
+    const NodeId directory = notes_[tree_[id].parent].counterpart;
+    if (directory == no_node)
+        return no_node;
+    const NodeId held = find_before(directory, tree_[id].name);
+    return held == id ? no_node : held;
+}
+
+NodeId ChangeList::find_before(NodeId directory, std::string_view name) const {
+    return before_.find(hash_name(directory, name), [&](NodeId id) {
+        return tree_[id].before == directory && name_before(id) == name;
+    });
+}
+
+const std::string& ChangeList::name_before(NodeId id) const {
+    return tree_[id].has_moved ? tree_[id].name_before : tree_[id].name;
+}
+
+// A directory that has taken the place of one that left with all that was in it is added, so that
+// this is forgotten.
+ChangeKind ChangeList::kind_of_new(NodeId id) const {
+    const NodeId held = held_before(id);
+    if (held == no_node || tree_[held].is_there)
+        return ChangeKind::added;
+    const bool both_dirs = tree_[id].is_dir && tree_[held].is_dir;
+    return both_dirs && !tree_[held].was_emptied ? ChangeKind::added : ChangeKind::modified;
+}
+
+// A directory that was none has to be one before anything can be put into it.
+bool ChangeList::comes_early(NodeId id) const {
+    return !tree_[id].was_there() && tree_[id].is_dir && notes_[id].counterpart == no_node;
+}
+
+bool ChangeList::is_leaf(NodeId id) const {
+    return !tree_[id].is_dir && tree_[id].first_child == no_node;
+}
+
+// The directory, as it is now, in which a removed entry is missed; no_node: that has gone with it.
+NodeId ChangeList::place_of_removed(NodeId id) const {
+    const NodeId before = tree_[id].before;
+    return before == ChangeTree::top || tree_[before].is_there ? before : notes_[before].successor;
+}
+
+// The directory that has the path now that another one had before; no_node: none that is known.
+NodeId ChangeList::directory_now_at(NodeId directory) const {
+    if (directory == ChangeTree::top)
+        return directory;
+    const NodeId parent = directory_now_at(tree_[directory].before);
+    if (parent == no_node)
+        return no_node;
+    const NodeId now = tree_.find(parent, name_before(directory));
+    return now != no_node && tree_[now].is_there ? now : no_node;
+}
+
+// A removal comes first, under the path that the entry had, unless that would tear away what goes
+// on elsewhere, or the path may be another entry's now.
+bool ChangeList::is_removed_first(NodeId id, NodeId place) const {
+    if (steps_.empty())
+        return true;
+    if (survivors_.contains(id))
+        return false;
+    const NodeId now = directory_now_at(tree_[id].before);
+    return now == no_node || now == place;
+}
+
+void ChangeList::clear_marks() {
+    for (Notes& notes : notes_)
+        notes.mark = Mark::none;
+}
+
+void ChangeList::put_removals(bool first) {
+    const std::size_t begin = changes_.size();
+    for (NodeId id = 1; id < tree_.size(); ++id) {
+        if (!tree_[id].was_there() || tree_[id].is_there)
+            continue;
+        const NodeId place = place_of_removed(id);
+        if (place == no_node || is_removed_first(id, place) != first)
+            continue;
+        const std::string& name = name_before(id);
+        if (const NodeId now = tree_.find(place, name); now != no_node && tree_[now].is_there)
+            continue;
+        changes_.push_back({.kind = ChangeKind::removed,
+                            .path = path_so_far(tree_[id].before, name),
+                            .moved_from = {},
+                            .is_dir = tree_[id].is_dir});
+    }
+    std::sort(changes_.begin() + static_cast<std::ptrdiff_t>(begin), changes_.end(),
+              [](const Change& a, const Change& b) { return a.path < b.path; });
+}
+
+void ChangeList::put_steps() {
+    for (const NodeId id : steps_) {
+        if (notes_[id].is_renamed) {
+            std::string from = path_so_far(tree_[id].before, tree_[id].name_before);
+            put(ChangeKind::renamed, id);
+            changes_.back().moved_from = std::move(from);
+        } else {
+            put(kind_of_new(id), id);
+        }
+        notes_[id].mark = Mark::done;
+    }
+}
+
+void ChangeList::put_additions() {
+    for (const NodeId id : there_)
+        if (!tree_[id].was_there() && notes_[id].mark != Mark::done)
+            if (const ChangeKind kind = kind_of_new(id);
+                kind == ChangeKind::added || comes_early(id)) {
+                put(kind, id);
+                notes_[id].mark = Mark::done;
+            }
+}
+
+void ChangeList::put_rest() {
+    for (const NodeId id : there_) {
+        const ChangeTree::Entry& entry = tree_[id];
+        if (notes_[id].mark == Mark::done)
+            continue;
+        if (!entry.was_there() || entry.has_contents)
+            put(ChangeKind::modified, id);
+        else if (entry.has_attributes)
+            put(ChangeKind::attributes, id);
+    }
+}
+
+void ChangeList::put(ChangeKind kind, NodeId id) {
+    changes_.push_back(
+        {.kind = kind, .path = path(id), .moved_from = {}, .is_dir = tree_[id].is_dir});
+}
+
+std::string ChangeList::path(NodeId id) const {
+    std::string result;
+    append_path(id, result);
+    return result.empty() ? "/" : result;
+}
+
+// "/" is a directory without a name in the top.
+void ChangeList::append_path(NodeId id, std::string& path) const {
+    if (tree_[id].parent != ChangeTree::top) {
+        append_path(tree_[id].parent, path);
+        path += '/';
+    }
+    path += tree_[id].name;
+}
+
+// Where an entry is that was in `directory`, once the renames that are marked have been applied.
+std::string ChangeList::path_so_far(NodeId directory, std::string_view name) const {
+    std::string result(name);
+    for (NodeId at = directory; at != ChangeTree::top; at = tree_[at].before) {
+        if (notes_[at].is_renamed && notes_[at].mark == Mark::done)
+            return path(at) + '/' + result;
+        result.insert(0, name_before(at) + '/');
+    }
+    return result.empty() ? "/" : result;
+}
+
+}  // namespace inotify::detail
