@@ -29,8 +29,8 @@ inline namespace v0 {
 
 /// What became of a path.
 enum class ChangeKind {
-    /// It was not there before. Of a directory that has taken the place of one that left with what
-    /// was in it (by a rename out of the tree): all that was below is gone.
+    /// It was not there before, or it has taken the place of a directory that left with what was in
+    /// it (by a rename out of the tree): all that was below is gone.
     added,
     /// Its contents are not what they were: it was written, or another file or directory is there.
     /// What was below a directory that was removed and made again has changes of its own.

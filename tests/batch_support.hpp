@@ -6,10 +6,12 @@
 
 #include <inotify/batch.hpp>
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace test {
 
@@ -31,5 +33,79 @@ inline std::string to_string(const inotify::Batch& batch) {
         result += (result.empty() ? "" : "; ") + to_string(change);
     return result;
 }
+
+/// What a client holds that applies batches as `Batch::changes` says, and objects to any change
+/// that cannot be applied.
+template <typename What>
+class BatchClient {
+public:
+    /// Full path → what is there; the root itself is no entry.
+    using Entries = std::map<std::string, What>;
+
+    BatchClient(std::string root, Entries entries)
+        : root_(std::move(root)), entries_(std::move(entries)) {}
+
+    [[nodiscard]] const Entries& entries() const { return entries_; }
+
+    /// Applies one batch, where `look` says what is at a path now; returns what is wrong.
+    template <typename Look>
+    std::string apply(const std::vector<inotify::Change>& changes, Look look) {
+        std::string wrong;
+        Entries aside;  // what a rename replaces: a later one may come from there
+        for (const inotify::Change& change : changes) {
+            const std::string& path = change.path;
+            const bool is_known = entries_.contains(path);
+            const std::size_t slash = path.rfind('/');
+            const bool puts = change.kind == inotify::ChangeKind::added ||
+                              change.kind == inotify::ChangeKind::renamed;
+            if (puts && path.substr(0, slash) != root_ && !entries_.contains(path.substr(0, slash)))
+                wrong += to_string(change) + ": its directory is not there; ";
+            switch (change.kind) {
+            case inotify::ChangeKind::removed:
+                if (!is_known)
+                    wrong += to_string(change) + ": it is not there; ";
+                take(entries_, path);
+                break;
+            case inotify::ChangeKind::renamed: {
+                Entries moving = take(aside, change.moved_from);
+                if (moving.empty())
+                    moving = take(entries_, change.moved_from);
+                if (moving.empty())
+                    wrong += to_string(change) + ": it was not there; ";
+                for (auto& [name, entry] : take(entries_, path))
+                    aside.insert_or_assign(path + name, entry);
+                for (auto& [name, entry] : moving)
+                    entries_.insert_or_assign(path + name, entry);
+                break;
+            }
+            case inotify::ChangeKind::added:
+                take(entries_, path);
+                entries_.insert_or_assign(path, look(path));
+                break;
+            default:
+                if (!is_known)
+                    wrong += to_string(change) + ": it is not there; ";
+                entries_.insert_or_assign(path, look(path));
+            }
+        }
+        return wrong;
+    }
+
+private:
+    static Entries take(Entries& from, const std::string& path) {
+        Entries taken;
+        const auto is_below = [&](const auto& entry) {
+            return entry.first.starts_with(path + '/') || entry.first == path;
+        };
+        for (const auto& entry : from)
+            if (is_below(entry))
+                taken.emplace(entry.first.substr(path.size()), entry.second);
+        std::erase_if(from, is_below);
+        return taken;
+    }
+
+    std::string root_;
+    Entries entries_;
+};
 
 }  // namespace test

@@ -228,6 +228,7 @@ TEST_CASE("a directory that is removed stands for what was below it") {
          "removed r/d/g; modified r/d/; modified r/d/f"},
         {"delete r/d/f; delete r/d/; create r/d", "modified r/d"},
         {"from r/d/; create r/d/; create r/d/f", "added r/d/; added r/d/f"},
+        {"from r/d/; create r/d", "added r/d"},
         {"delete r/a; delete r/a.b; delete r/a/x", "removed r/a; removed r/a.b"},
     });
 }

@@ -95,45 +95,63 @@ bool ChangeList::order_renames() {
     return !cycles_.empty();
 }
 
-// Puts an entry into steps_, behind all that has to come before it. False when it has to wait for a
-// directory that is being visited: that one comes first, and then this one's turn will come.
-bool ChangeList::visit(NodeId id) {
-    if (notes_[id].mark == Mark::done)
-        return true;
-    if (notes_[id].mark == Mark::active) {
-        note_cycle(id);
-        return false;
-    }
-    notes_[id].mark = Mark::active;
-    stack_.push_back(id);
-    const bool has_place = visit_parent(id);
-    if (has_place)
-        if (const NodeId held = held_before(id); held != no_node) {
-            if (tree_[held].is_there)
-                visit(held);
-            else if (const auto found = survivors_.find(held); found != survivors_.end())
-                for (const NodeId survivor : found->second)
-                    if (survivor != id)
-                        visit(survivor);
+// Puts an entry into steps_, behind all that has to come before it. No recursion: a row of files
+// that were renamed by one number each is as long as the row.
+void ChangeList::visit(NodeId first) {
+    if (notes_[first].mark == Mark::none)
+        visits_.push_back({first});
+    while (!visits_.empty()) {
+        Visit& current = visits_.back();
+        const NodeId id = current.id;
+        notes_[id].mark = Mark::active;
+        const NodeId required = requirement(id, current.requirements++);
+        if (required == no_node) {
+            notes_[id].mark = Mark::done;
+            steps_.push_back(id);
+            visits_.pop_back();
+        } else if (notes_[required].mark == Mark::none && required != id) {
+            visits_.push_back({required});
+        } else if (notes_[required].mark == Mark::active && required != id) {
+            note_cycle(required);
+            if (current.requirements == 1)
+                postpone_visits();
         }
-    stack_.pop_back();
-    notes_[id].mark = has_place ? Mark::done : Mark::none;
-    if (has_place)
-        steps_.push_back(id);
-    return has_place;
+    }
 }
 
-bool ChangeList::visit_parent(NodeId id) {
-    for (NodeId at = tree_[id].parent; at != ChangeTree::top; at = tree_[at].parent)
-        if (notes_[at].is_renamed || comes_early(at))
-            return visit(at);  // and with it what is above
-    return true;
+// The innermost visit waits for a directory whose own goes on, and so do those that wait for it to
+// be their directory. The others need it only to be out of the way, and do without.
+void ChangeList::postpone_visits() {
+    do {
+        notes_[visits_.back().id].mark = Mark::none;
+        visits_.pop_back();
+    } while (visits_.back().requirements == 1);
+}
+
+// What has to come before an entry is put at its name: the directory around it, what was there, and
+// what lay in that; no_node: nothing more. What need not change is passed over by naming the entry
+// itself.
+NodeId ChangeList::requirement(NodeId id, std::size_t number) const {
+    if (number == 0) {
+        for (NodeId at = tree_[id].parent; at != ChangeTree::top; at = tree_[at].parent)
+            if (notes_[at].is_renamed || comes_early(at))
+                return at;  // which needs what is above it
+        return id;
+    }
+    const NodeId held = held_before(id);
+    if (held == no_node)
+        return no_node;
+    if (tree_[held].is_there)
+        return number == 1 ? held : no_node;
+    const auto found = survivors_.find(held);
+    return found == survivors_.end() || found->second.size() < number ? no_node
+                                                                      : found->second[number - 1];
 }
 
 void ChangeList::note_cycle(NodeId id) {
-    for (std::size_t i = stack_.size(); i-- > 0;) {
-        const NodeId at = stack_[i];
-        if (notes_[at].is_renamed && is_leaf(at) && std::ranges::find(cycles_, at) == cycles_.end())
+    for (std::size_t i = visits_.size(); i-- > 0;) {
+        const NodeId at = visits_[i].id;
+        if (notes_[at].is_renamed && is_leaf(at) && !std::exchange(notes_[at].is_on_cycle, true))
             cycles_.push_back(at);
         if (at == id)
             return;
@@ -159,14 +177,13 @@ const std::string& ChangeList::name_before(NodeId id) const {
     return tree_[id].has_moved ? tree_[id].name_before : tree_[id].name;
 }
 
-// A directory that has taken the place of one that left with all that was in it is added, so that
-// this is forgotten.
+// What has taken the place of a directory that left with all that was in it is added, so that this
+// is forgotten.
 ChangeKind ChangeList::kind_of_new(NodeId id) const {
     const NodeId held = held_before(id);
-    if (held == no_node || tree_[held].is_there)
-        return ChangeKind::added;
-    const bool both_dirs = tree_[id].is_dir && tree_[held].is_dir;
-    return both_dirs && !tree_[held].was_emptied ? ChangeKind::added : ChangeKind::modified;
+    const bool was_removed = held != no_node && !tree_[held].is_there;
+    return was_removed && (!tree_[held].is_dir || tree_[held].was_emptied) ? ChangeKind::modified
+                                                                           : ChangeKind::added;
 }
 
 // A directory that was none has to be one before anything can be put into it.
@@ -271,19 +288,18 @@ void ChangeList::put(ChangeKind kind, NodeId id) {
         {.kind = kind, .path = path(id), .moved_from = {}, .is_dir = tree_[id].is_dir});
 }
 
-std::string ChangeList::path(NodeId id) const {
-    std::string result;
-    append_path(id, result);
-    return result.empty() ? "/" : result;
-}
-
 // "/" is a directory without a name in the top.
-void ChangeList::append_path(NodeId id, std::string& path) const {
-    if (tree_[id].parent != ChangeTree::top) {
-        append_path(tree_[id].parent, path);
-        path += '/';
+std::string ChangeList::path(NodeId id) const {
+    std::size_t length = 0;
+    for (NodeId at = id; at != ChangeTree::top; at = tree_[at].parent)
+        length += tree_[at].name.size() + 1;
+    std::string result(length - 1, '/');
+    for (NodeId at = id; at != ChangeTree::top; at = tree_[at].parent) {
+        const std::string& name = tree_[at].name;
+        length -= name.size() + 1;
+        name.copy(result.data() + length, name.size());
     }
-    path += tree_[id].name;
+    return result.empty() ? "/" : result;
 }
 
 // Where an entry is that was in `directory`, once the renames that are marked have been applied.

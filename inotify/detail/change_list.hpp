@@ -23,7 +23,8 @@ namespace inotify::detail {
 /// Renames are put in order by a search in depth: before an entry can be put at a name, the
 /// directory around the name has to be at its place, what was there has to have left, and so has
 /// everything that goes on elsewhere and lay in what is replaced. A file on a cycle of these is
-/// split, and is no rename any more. What cycles are left are of directories alone.
+/// split, and is no rename any more. Of the cycles of directories that are left, one that goes on
+/// waits for another to be put at its name.
 class ChangeList {
 public:
     explicit ChangeList(ChangeTree& tree) : tree_(tree) {}
@@ -32,10 +33,16 @@ public:
 
 private:
     enum class Mark : std::uint8_t { none, active, done };
+    // An entry that visit() has begun, and how many of its requirements it has gone through.
+    struct Visit {
+        NodeId id;
+        std::size_t requirements = 0;
+    };
     struct Notes {
         NodeId counterpart = no_node;  // of a directory: the one that its path was before
         NodeId successor = no_node;    // of a removed directory: the one that is made again there
         bool is_renamed = false;
+        bool is_on_cycle = false;
         Mark mark = Mark::none;
     };
 
@@ -43,8 +50,9 @@ private:
     void walk();
     void split_modified();
     bool order_renames();
-    bool visit(NodeId id);
-    bool visit_parent(NodeId id);
+    void visit(NodeId first);
+    void postpone_visits();
+    [[nodiscard]] NodeId requirement(NodeId id, std::size_t number) const;
     void note_cycle(NodeId id);
 
     [[nodiscard]] NodeId held_before(NodeId id) const;
@@ -63,7 +71,6 @@ private:
     void put_additions();
     void put_rest();
     void put(ChangeKind kind, NodeId id);
-    void append_path(NodeId id, std::string& path) const;
     [[nodiscard]] std::string path(NodeId id) const;
     [[nodiscard]] std::string path_so_far(NodeId directory, std::string_view name) const;
 
@@ -71,7 +78,7 @@ private:
     std::vector<Notes> notes_;
     NodeIndex before_;            // those that are not where they were, by {directory, name}
     std::vector<NodeId> there_;   // all that is there, parents first
-    std::vector<NodeId> stack_;   // of visit()
+    std::vector<Visit> visits_;   // those that go on, innermost last
     std::vector<NodeId> cycles_;  // files that lie on one
     std::vector<NodeId> steps_;   // renames, and what has to come before one
     // What lay in a removed directory and goes on elsewhere.
