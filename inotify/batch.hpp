@@ -53,7 +53,8 @@ struct Change {
     std::string path = {};
     /// ChangeKind::renamed only: where it was when the changes before this one have been applied.
     std::string moved_from = {};
-    /// True for a directory; of a removed path, for one that was a directory.
+    /// True for a directory; of a removed path, for what was one. A watched path of which only its
+    /// own DELETE_SELF was seen counts as a file, unless the batch holds something below it.
     bool is_dir = false;
 
     /// True when every member is equal.
@@ -67,9 +68,9 @@ struct Batch {
     ///
     /// So that each can be applied, a directory that is added comes before what is renamed into it,
     /// and one that is removed behind what is renamed out of it. Files that have changed places
-    /// with each other are modified. Only directories that have changed places cannot be applied
-    /// one by one: what a rename replaces is meant by a later `moved_from` that is its path, or
-    /// lies below it, so it is to be set aside until the end of the batch.
+    /// with each other are modified. Only where directories have changed places a name is taken
+    /// before it is free: set aside what an addition or a rename replaces, for a later `moved_from`
+    /// that is this path means it, and so does one below this path where there is nothing now.
     std::vector<Change> changes = {};
     /// Events were lost (IN_Q_OVERFLOW). With an InotifyTree that tracks files the changes are
     /// exact all the same, but for what was written; with others, look at everything again.

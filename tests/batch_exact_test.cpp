@@ -45,11 +45,15 @@ public:
     void run() {
         const std::size_t rounds = 1 + random_() % 4;
         for (std::size_t round = 0; round < rounds && wrong_.empty(); ++round) {
-            left_ = random_() % 8;
-            operate(random_() % 12);
-            world_.before_call = [this](std::string_view) {
-                if (left_ > 0 && random_() % 3 == 0) {
-                    --left_;
+            for (std::size_t left = random_() % 12; left > 0; --left) {
+                operate(1);
+                if (kind_ == Script::inside)
+                    collect();
+            }
+            std::size_t left = kind_ == Script::inside ? 0 : random_() % 8;
+            world_.before_call = [&](std::string_view) {
+                if (left > 0 && random_() % 3 == 0) {
+                    --left;
                     operate(1);
                 }
                 return 0;
@@ -80,6 +84,19 @@ private:
                 ++written_[world_.inode(op.a)];
             log_ += "  " + op.text() + '\n';
         }
+    }
+
+    // Has the tree read all there is, without ending the batch: so each new directory is watched
+    // when something moves into it.
+    void collect() {
+        world_.before_call = [this](std::string_view call) {
+            if (call == "wait")
+                tree_->stop();
+            return 0;
+        };
+        for (const Batch& batch : batches(*tree_, {.quiet = forever, .longest = forever}))
+            wrong_ += "the batch has ended: " + test::to_string(batch);
+        world_.before_call = nullptr;
     }
 
     // What comes from outside may be what was there before, and of files that are exchanged only
@@ -138,7 +155,6 @@ private:
     std::unique_ptr<test::KernelTree> tree_;
     std::unique_ptr<Client> client_;
     std::map<sim::Id, int> written_;
-    std::size_t left_ = 0;
     std::size_t changes_ = 0;
     std::size_t overflows_ = 0;
     std::string wrong_;

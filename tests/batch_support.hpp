@@ -51,7 +51,22 @@ public:
     template <typename Look>
     std::string apply(const std::vector<inotify::Change>& changes, Look look) {
         std::string wrong;
-        Entries aside;  // what a rename replaces: a later one may come from there
+        std::map<std::string, Entries>
+            aside;  // what is replaced: a rename may still come from there
+        const auto set_aside = [&](const std::string& path) {
+            aside.insert_or_assign(path, take(entries_, path));
+        };
+        const auto take_moving = [&](const std::string& from) {
+            if (const auto held = aside.find(from); held != aside.end() && !held->second.empty())
+                return std::exchange(held->second, {});
+            if (Entries moving = take(entries_, from); !moving.empty())
+                return moving;
+            for (auto& [path, entries] : aside)
+                if (from.starts_with(path + '/'))
+                    if (Entries moving = take(entries, from.substr(path.size())); !moving.empty())
+                        return moving;
+            return Entries{};
+        };
         for (const inotify::Change& change : changes) {
             const std::string& path = change.path;
             const bool is_known = entries_.contains(path);
@@ -67,19 +82,16 @@ public:
                 take(entries_, path);
                 break;
             case inotify::ChangeKind::renamed: {
-                Entries moving = take(aside, change.moved_from);
-                if (moving.empty())
-                    moving = take(entries_, change.moved_from);
+                Entries moving = take_moving(change.moved_from);
                 if (moving.empty())
                     wrong += to_string(change) + ": it was not there; ";
-                for (auto& [name, entry] : take(entries_, path))
-                    aside.insert_or_assign(path + name, entry);
+                set_aside(path);
                 for (auto& [name, entry] : moving)
                     entries_.insert_or_assign(path + name, entry);
                 break;
             }
             case inotify::ChangeKind::added:
-                take(entries_, path);
+                set_aside(path);
                 entries_.insert_or_assign(path, look(path));
                 break;
             default:

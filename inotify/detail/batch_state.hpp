@@ -20,6 +20,7 @@ struct BatchState {
     bool add(const Event& event, Arrival arrival = Arrival::unknown) {
         if (!event.mask.intersects(IN::Q_OVERFLOW))
             return tree.add(event, arrival);
+        tree.overflow();
         return overflow = true;
     }
 

@@ -49,10 +49,11 @@ void ChangeList::walk() {
                 notes_[id].is_renamed =
                     entry.has_moved && (parent != entry.before || entry.name != entry.name_before);
             } else if (const NodeId held = held_before(id);
-                       held != no_node && entry.is_dir && !tree_[held].is_there &&
-                       tree_[held].is_dir && tree_[held].was_emptied) {
-                notes_[id].counterpart = held;
+                       held != no_node && !tree_[held].is_there && tree_[held].is_dir &&
+                       tree_[held].was_emptied) {
                 notes_[held].successor = id;
+                if (entry.is_dir)
+                    notes_[id].counterpart = held;
             }
         }
         const std::size_t first = open.size();

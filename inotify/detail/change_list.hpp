@@ -40,7 +40,7 @@ private:
     };
     struct Notes {
         NodeId counterpart = no_node;  // of a directory: the one that its path was before
-        NodeId successor = no_node;    // of a removed directory: the one that is made again there
+        NodeId successor = no_node;    // of a removed directory: what was made there
         bool is_renamed = false;
         bool is_on_cycle = false;
         Mark mark = Mark::none;

@@ -22,6 +22,7 @@ void ChangeTree::clear() {
     index_ = {};
     leaving_.clear();
     changed_ = 0;
+    has_lost_events_ = false;
     last_directory_ = no_node;
 }
 
@@ -87,7 +88,10 @@ void ChangeTree::apply(const Event& event, Arrival arrival) {
             presume(mover, parent, name, arrival == Arrival::taken);
         arrive(mover, parent, name);
     } else if (is_known && !is_there) {
-        return;  // the late word of a file that has no name any more
+        // Either the late word of a file that has no name any more, or the second word of an end:
+        // DELETE_SELF does not say what it was.
+        if (event.mask.intersects(IN::DELETE) && entries_[id].is_self_deleted)
+            entries_[id].is_dir = event.is_dir();
     } else {
         if (id == no_node) {
             id = make(parent, name, event.is_dir(), is_kept(parent));
@@ -99,8 +103,10 @@ void ChangeTree::apply(const Event& event, Arrival arrival) {
             leave(id, event);
         else if (!event.mask.intersects(IN::DELETE_SELF))
             touch(id, event.mask);
-        else if (!entries_[id].has_arrived)  // what has arrived may be another
-            remove(id, event.is_dir());
+        else if (!entries_[id].has_arrived) {  // what has arrived may be another
+            remove(id, true);
+            entries_[id].is_self_deleted = true;
+        }
     }
 }
 
@@ -192,7 +198,7 @@ void ChangeTree::unlink(NodeId id) {
 void ChangeTree::remove(NodeId id, bool was_emptied) {
     if (may_hold_entries(id))
         last_directory_ = no_node;
-    entries_[id].was_emptied = was_emptied;
+    entries_[id].was_emptied = was_emptied && !has_lost_events_;
     std::vector<NodeId>& removed = scratch_;
     removed.assign(1, id);
     while (!removed.empty()) {

@@ -47,6 +47,7 @@ public:
         bool has_attributes = false;
         bool has_arrived = false;  // in this batch, at the place it has
         bool was_emptied = false;  // a directory that held nothing when it was removed
+        bool is_self_deleted = false;
         bool is_presumed = false;  // nobody knows whether it was there
 
         [[nodiscard]] bool was_there() const noexcept { return before != no_node; }
@@ -59,6 +60,9 @@ public:
 
     /// False for what is no change.
     bool add(const Event& event, Arrival arrival);
+    /// Events were lost: until clear() it is not certain that a directory which is removed held
+    /// nothing more.
+    void overflow() noexcept { has_lost_events_ = true; }
     /// True between the halves of a rename; the second need not come.
     [[nodiscard]] bool is_renaming() const noexcept { return !leaving_.empty(); }
     /// True when all that was added comes to nothing.
@@ -112,6 +116,7 @@ private:
     std::vector<Leaving> leaving_;
     std::vector<NodeId> scratch_;
     std::size_t changed_ = 0;
+    bool has_lost_events_ = false;
 
     // Events in a row are often of one directory.
     std::string last_path_;
