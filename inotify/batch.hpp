@@ -102,25 +102,21 @@ struct BatchOptions {
 
 /// Adds up what events have changed, for Watcher and for other loops; it makes no system call.
 ///
-///  - Made and removed again: nothing. Made and written: added. Removed and made again: modified.
-///  - Renamed from a to b and from b to c: one rename from a to c; back to a: nothing.
-///  - Renamed, then removed: the old name is removed.
-///  - Made under one name and renamed to another (how editors save): the other name is modified, or
-///    added if it is known not to have been there. batches() over an InotifyTree that tracks files
-///    knows it; a BatchBuilder knows what its own events say.
-///  - A file that was renamed and written, in whatever order: the old name is removed, the new one
-///    added.
-///  - A rename out of what is watched is a removal, one into it an addition, of a directory with
-///  all
-///    that is reported below it.
-///  - A directory that is renamed takes the changes below it along, at no cost.
-///  - A directory that is removed stands for all below it.
-///  - OPEN, ACCESS, CLOSE_NOWRITE, MOVE_SELF, IGNORED, UNMOUNT and errors are no change.
-///  DELETE_SELF
-///    is the removal of the watched path, unless something has arrived there in this batch.
-///  - MODIFY and CLOSE_WRITE of a name that was removed come from a file that is still open (ask
-///  for
-///    IN::EXCL_UNLINK to be spared them, also in later batches); they are no change.
+/// - Made and removed again: nothing. Made and written: added. Removed and made again: modified.
+/// - Renamed from a to b and from b to c: one rename from a to c; and back to a: nothing.
+/// - Renamed, then removed: the old name is removed.
+/// - Made under one name and renamed to another, as editors save: the other name is modified, or
+///   added if it is known not to have been there. batches() of an InotifyTree with `track_files`
+///   knows; a BatchBuilder knows what the events that it was given say.
+/// - A file that was renamed and written, in any order: the old name is removed, the new one added.
+/// - Renamed out of what is watched: removed. Renamed into it: added.
+/// - A directory that is renamed takes the changes below it along.
+/// - A directory that is removed stands for all below it.
+/// - OPEN, ACCESS, CLOSE_NOWRITE, MOVE_SELF, IGNORED, UNMOUNT and errors are no change. DELETE_SELF
+///   removes the watched path, unless something has arrived there in this batch.
+/// - What is written to a file after it was removed is no change. In a later batch it is one; a
+/// mask
+///   with IN::EXCL_UNLINK does not ask for it.
 ///
 /// The mask has to ask for CREATE, DELETE, MOVE and for one of MODIFY and CLOSE_WRITE.
 class INOTIFY_EXPORT BatchBuilder {

@@ -305,11 +305,22 @@ std::string ChangeList::path(NodeId id) const {
 
 // Where an entry is that was in `directory`, once the renames that are marked have been applied.
 std::string ChangeList::path_so_far(NodeId directory, std::string_view name) const {
-    std::string result(name);
-    for (NodeId at = directory; at != ChangeTree::top; at = tree_[at].before) {
-        if (notes_[at].is_renamed && notes_[at].mark == Mark::done)
-            return path(at) + '/' + result;
-        result.insert(0, name_before(at) + '/');
+    const auto is_placed = [&](NodeId at) {
+        return notes_[at].is_renamed && notes_[at].mark == Mark::done;
+    };
+    std::size_t length = name.size();
+    NodeId at = directory;
+    for (; at != ChangeTree::top && !is_placed(at); at = tree_[at].before)
+        length += name_before(at).size() + 1;
+    std::string result = at == ChangeTree::top ? "" : path(at) + '/';
+    std::size_t end = result.size() + length;
+    result.resize(end, '/');
+    for (std::string_view part = name;;
+         part = name_before(directory), directory = tree_[directory].before) {
+        part.copy(result.data() + end - part.size(), part.size());
+        if (directory == at)
+            break;
+        end -= part.size() + 1;
     }
     return result.empty() ? "/" : result;
 }
