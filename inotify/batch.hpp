@@ -114,9 +114,8 @@ struct BatchOptions {
 /// - A directory that is removed stands for all below it.
 /// - OPEN, ACCESS, CLOSE_NOWRITE, MOVE_SELF, IGNORED, UNMOUNT and errors are no change. DELETE_SELF
 ///   removes the watched path, unless something has arrived there in this batch.
-/// - What is written to a file after it was removed is no change. In a later batch it is one; a
-/// mask
-///   with IN::EXCL_UNLINK does not ask for it.
+/// - What is written to a file after it was removed is no change. In a later batch it is one: ask
+///   for IN::EXCL_UNLINK.
 ///
 /// The mask has to ask for CREATE, DELETE, MOVE and for one of MODIFY and CLOSE_WRITE.
 class INOTIFY_EXPORT BatchBuilder {
