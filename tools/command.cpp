@@ -132,7 +132,6 @@ Paths OutputFilter::during(const inotify::Batch& batch) {
     for (const inotify::Change& change : batch.changes)
         if (outputs_.insert(change.path).second || edited_.contains(change.path))
             result.push_back(change.path);
-    if (!result.empty() && ++in_a_row_ >= most_in_a_row)
-        result.clear();
+    ++in_a_row_;
     return result;
 }

@@ -60,6 +60,8 @@ public:
     void idle(const inotify::Batch& batch);
     /// Of what has changed while the command ran, what starts another run.
     Paths during(const inotify::Batch& batch);
+    /// True when what during() returned last shall start none.
+    [[nodiscard]] bool gives_up() const noexcept { return in_a_row_ >= most_in_a_row; }
 
 private:
     std::set<std::string> edited_;

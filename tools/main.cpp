@@ -246,6 +246,11 @@ private:
                 paths = narrow(meanwhile) ? filter.during(meanwhile) : Paths{};
                 if (paths.empty() && !meanwhile.overflow)
                     break;
+                if (filter.gives_up()) {
+                    std::cerr << "inotify-watch: " << options_.command.front()
+                              << " changes what it is run for; waiting for another change\n";
+                    break;
+                }
                 if (inotify::Batch more = collected(*options_.batch); narrow(more)) {
                     filter.idle(more);
                     std::ranges::move(paths_of(more), std::back_inserter(paths));
