@@ -102,6 +102,7 @@ public:
         printer_.note(note + "; Ctrl-C " + (options_.timeout ? "or silence " : "") + "ends it");
         if (!options_.batch)
             return print_events();
+        report_unwatched();
         if (options_.command.empty())
             return print_batches();
         signals_.add_child();
@@ -126,6 +127,13 @@ private:
             return false;
         printer_.note("nothing is left to watch");
         return true;
+    }
+
+    // Batches are of changes alone; among events each is one with an error.
+    void report_unwatched() const {
+        if (const auto* tree = dynamic_cast<const inotify::InotifyTree*>(stream_.get()))
+            for (const auto& [path, error] : tree->coverage().unwatched)
+                std::cerr << "inotify-watch: " << path << ": " << error.message() << '\n';
     }
 
     int print_events() {
@@ -177,7 +185,11 @@ private:
 
     // The next batch for a command; empty at the end.
     std::optional<inotify::Batch> next_batch() {
-        while (!(has_ended_ && nothing_is_left())) {
+        while (stopped == 0) {
+            if (has_ended_ && nothing_is_left()) {
+                ended_by_itself_ = true;
+                break;
+            }
             auto range = inotify::batches(*stream_, batch_options());
             const auto batch = range.begin();
             if (batch == range.end())
@@ -185,7 +197,6 @@ private:
             if (narrow(*batch))
                 return std::move(*batch);
         }
-        ended_by_itself_ = true;
         return {};
     }
 
