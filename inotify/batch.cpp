@@ -116,8 +116,11 @@ bool BatchRange::fetch() {
             detail::wait_limit(pending, *session_, stream_->block_duration());
         if (!stream_->fetch(session_->stream))
             return false;
-        const std::optional<Event>& event = stream_->element();
+        std::optional<Event>& event = stream_->element();
         const bool is_barrier = !event;
+        if (event && event->mask.intersects(IN::DELETE_SELF) &&
+            stream_->source().watches_directories())
+            event->mask |= IN::ISDIR;
         if (event)
             detail::add(pending, *event, stream_->arrival());
         stream_->consume();

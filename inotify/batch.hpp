@@ -53,8 +53,8 @@ struct Change {
     std::string path = {};
     /// ChangeKind::renamed only: where it was when the changes before this one have been applied.
     std::string moved_from = {};
-    /// True for a directory; of a removed path, for what was one. A watched path of which only its
-    /// own DELETE_SELF was seen counts as a file, unless the batch holds something below it.
+    /// True for a directory; of a removed path, for what was one. Where single paths are watched,
+    /// one whose own end alone was seen (DELETE_SELF) counts as a file.
     bool is_dir = false;
 
     /// True when every member is equal.

@@ -251,6 +251,15 @@ TEST_CASE("the batches of a single file: written, and gone") {
     CHECK(test::to_string(*++range.begin()) == "removed " + (dir / "f").native());
 }
 
+TEST_CASE("the end of a root is the removal of a directory, which stands for what was in it") {
+    TempDir dir;
+    std::filesystem::create_directories(dir / "root/d");
+    InotifyTree tree{dir / "root"};
+    std::filesystem::remove_all(dir / "root");
+    auto range = batches(tree, {.quiet = now, .timeout = now});
+    CHECK(test::to_string(*range.begin()) == "removed " + (dir / "root").native() + '/');
+}
+
 TEST_CASE("negative durations but forever are refused") {
     TempDir dir;
     Inotify inotify{dir.path()};

@@ -51,6 +51,9 @@ public:
     /// Of the event that next() wrote last, if it says that an entry arrived.
     [[nodiscard]] virtual Arrival arrival() const noexcept { return Arrival::unknown; }
 
+    /// True when whatever is watched is a directory, which DELETE_SELF does not say.
+    [[nodiscard]] virtual bool watches_directories() const noexcept { return false; }
+
     /// How long the loop may wait before next() has something to do of its own; `forever`: it has
     /// nothing.
     virtual Duration until_due() { return forever; }
