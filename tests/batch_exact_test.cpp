@@ -129,8 +129,9 @@ private:
         for (const Change& change : batch.changes) {
             if (!paths.insert(change.path).second)
                 wrong_ += "twice: " + change.path + "; ";
-            // What is gone has no contents to look at.
-            if (change.kind != ChangeKind::removed && !world_.exists(change.path))
+            // What is gone has no contents to look at, and a directory may be carried on.
+            if (change.kind != ChangeKind::removed && change.kind != ChangeKind::renamed &&
+                !world_.exists(change.path))
                 wrong_ += "not there: " + change.path + "; ";
         }
         const auto look_now = [this](const std::string& path) { return look(path); };

@@ -59,8 +59,10 @@ public:
         const auto take_moving = [&](const std::string& from) {
             if (const auto held = aside.find(from); held != aside.end() && !held->second.empty())
                 return std::exchange(held->second, {});
-            if (Entries moving = take(entries_, from); !moving.empty())
-                return moving;
+            // What has been put somewhere is not taken from there again.
+            if (!aside.contains(from))
+                if (Entries moving = take(entries_, from); !moving.empty())
+                    return moving;
             for (auto& [path, entries] : aside)
                 if (from.starts_with(path + '/'))
                     if (Entries moving = take(entries, from.substr(path.size())); !moving.empty())

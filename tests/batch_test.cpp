@@ -275,6 +275,16 @@ TEST_CASE("a directory made anew that takes over what the old one held") {
     });
 }
 
+TEST_CASE("what a directory that is removed held goes into the one that takes its name") {
+    check({
+        {"move r/d/a/ r/n/b/; delete r/d/; move r/n/ r/d/",
+         "renamed r/n/b/ < r/d/a/; renamed r/d/ < r/n/"},
+        {"move r/d/a/ r/n/b/; attrib r/n/a; delete r/d/; move r/n/ r/d/",
+         "renamed r/n/b/ < r/d/a/; renamed r/d/ < r/n/; attributes r/d/a"},
+        {"move r/d/a r/n/b; delete r/d/; move r/n/ r/d/", "renamed r/d/ < r/n/; added r/d/b"},
+    });
+}
+
 TEST_CASE("an overflow is said, whatever else there is") {
     check({
         {"overflow", "overflow"},

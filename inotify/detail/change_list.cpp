@@ -85,6 +85,8 @@ bool ChangeList::order_renames() {
     steps_.clear();
     survivors_.clear();
     clear_marks();
+    for (Notes& notes : notes_)
+        notes.is_carried = false;
     for (const NodeId id : there_)
         if (notes_[id].is_renamed)
             for (NodeId at = tree_[id].before; at != ChangeTree::top; at = tree_[at].before)
@@ -114,7 +116,9 @@ void ChangeList::visit(NodeId first) {
             visits_.push_back({required});
         } else if (notes_[required].mark == Mark::active && required != id) {
             note_cycle(required);
-            if (current.requirements == 1)
+            if (current.requirements == 1 && can_be_carried(required))
+                notes_[id].is_carried = true;
+            else if (current.requirements == 1)
                 postpone_visits();
         }
     }
@@ -127,6 +131,29 @@ void ChangeList::postpone_visits() {
         notes_[visits_.back().id].mark = Mark::none;
         visits_.pop_back();
     } while (visits_.back().requirements == 1);
+}
+
+// Whether the innermost visit, which waits for `directory`, can put its entry into that one where
+// it is now: then it is carried to its place. So it is when what has to leave a name goes into the
+// directory that is to have that name, as in `mv old/a new/b; rmdir old; mv new old`.
+bool ChangeList::can_be_carried(NodeId directory) const {
+    const std::size_t count = visits_.size();
+    if (!notes_[directory].is_renamed || visits_[count - 2].id != directory)
+        return false;
+    const NodeId id = visits_.back().id;
+    if (const NodeId held = held_before(id); held != no_node && notes_[held].mark != Mark::done &&
+                                             (tree_[held].is_there || survivors_.contains(held)))
+        return false;
+    const NodeId parent = notes_[tree_[id].parent].counterpart;
+    if (parent == no_node)
+        return false;
+    for (NodeId at = parent; at != ChangeTree::top; at = tree_[at].before)
+        if (at == id)
+            return false;
+    // The name must not be another entry's at the end.
+    const NodeId now = directory_now_at(parent);
+    const NodeId found = now == no_node ? no_node : tree_.find(now, tree_[id].name);
+    return found == no_node || !tree_[found].is_there;
 }
 
 // What has to come before an entry is put at its name: the directory around it, what was there, and
@@ -254,6 +281,7 @@ void ChangeList::put_steps() {
         if (notes_[id].is_renamed) {
             std::string from = path_so_far(tree_[id].before, tree_[id].name_before);
             put(ChangeKind::renamed, id);
+            changes_.back().path = placed_path(id);
             changes_.back().moved_from = std::move(from);
         } else {
             put(kind_of_new(id), id);
@@ -303,6 +331,13 @@ std::string ChangeList::path(NodeId id) const {
     return result.empty() ? "/" : result;
 }
 
+// Where an entry was put: at its path, or into a directory that is to carry it there.
+std::string ChangeList::placed_path(NodeId id) const {
+    if (!notes_[id].is_carried)
+        return path(id);
+    return path_so_far(notes_[tree_[id].parent].counterpart, tree_[id].name);
+}
+
 // Where an entry is that was in `directory`, once the renames that are marked have been applied.
 std::string ChangeList::path_so_far(NodeId directory, std::string_view name) const {
     const auto is_placed = [&](NodeId at) {
@@ -312,7 +347,7 @@ std::string ChangeList::path_so_far(NodeId directory, std::string_view name) con
     NodeId at = directory;
     for (; at != ChangeTree::top && !is_placed(at); at = tree_[at].before)
         length += name_before(at).size() + 1;
-    std::string result = at == ChangeTree::top ? "" : path(at) + '/';
+    std::string result = at == ChangeTree::top ? "" : placed_path(at) + '/';
     std::size_t end = result.size() + length;
     result.resize(end, '/');
     for (std::string_view part = name;;

@@ -43,6 +43,7 @@ private:
         NodeId successor = no_node;    // of a removed directory: what was made there
         bool is_renamed = false;
         bool is_on_cycle = false;
+        bool is_carried = false;  // to its path, by the rename of a directory around it
         Mark mark = Mark::none;
     };
 
@@ -52,6 +53,7 @@ private:
     bool order_renames();
     void visit(NodeId first);
     void postpone_visits();
+    [[nodiscard]] bool can_be_carried(NodeId directory) const;
     [[nodiscard]] NodeId requirement(NodeId id, std::size_t number) const;
     void note_cycle(NodeId id);
 
@@ -72,6 +74,7 @@ private:
     void put_rest();
     void put(ChangeKind kind, NodeId id);
     [[nodiscard]] std::string path(NodeId id) const;
+    [[nodiscard]] std::string placed_path(NodeId id) const;
     [[nodiscard]] std::string path_so_far(NodeId directory, std::string_view name) const;
 
     ChangeTree& tree_;
