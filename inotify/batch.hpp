@@ -49,7 +49,8 @@ enum class ChangeKind {
 struct Change {
     /// What became of it.
     ChangeKind kind = ChangeKind::modified;
-    /// The path, spelled as Event::full_path() has it.
+    /// The path, spelled as Event::full_path() has it; of a rename, until a directory around it is
+    /// renamed further down in the list.
     std::string path = {};
     /// ChangeKind::renamed only: where it was when the changes before this one have been applied.
     std::string moved_from = {};
@@ -68,9 +69,11 @@ struct Batch {
     ///
     /// So that each can be applied, a directory that is added comes before what is renamed into it,
     /// and one that is removed behind what is renamed out of it. Files that have changed places
-    /// with each other are modified. Only where directories have changed places a name is taken
-    /// before it is free: set aside what an addition or a rename replaces, for a later `moved_from`
-    /// that is this path means it, and so does one below this path where there is nothing now.
+    /// with each other are modified. What goes into a directory that is renamed further down may be
+    /// put there first, and is carried on. Only where directories have changed places a
+    /// name is taken before it is free: set aside what an addition or a rename replaces, for a
+    /// later `moved_from` that is this path means it, and so does one below this path where there
+    /// is nothing now.
     std::vector<Change> changes = {};
     /// Events were lost (IN_Q_OVERFLOW). With an InotifyTree that tracks files the changes are
     /// exact all the same, but for what was written; with others, look at everything again.

@@ -23,8 +23,9 @@ namespace inotify::detail {
 /// Renames are put in order by a search in depth: before an entry can be put at a name, the
 /// directory around the name has to be at its place, what was there has to have left, and so has
 /// everything that goes on elsewhere and lay in what is replaced. A file on a cycle of these is
-/// split, and is no rename any more. Of the cycles of directories that are left, one that goes on
-/// waits for another to be put at its name.
+/// split, and is no rename any more. Of the cycles of
+/// directories that are left, some are undone by putting an entry into a directory that carries it
+/// on; in the others a name is taken before it is free.
 class ChangeList {
 public:
     explicit ChangeList(ChangeTree& tree) : tree_(tree) {}
