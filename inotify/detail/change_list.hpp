@@ -17,15 +17,15 @@ namespace inotify::detail {
 /// Makes the list of what a tree of changes comes to.
 ///
 /// What matters is the name: a name whose entry was removed and that another one has now is
-/// modified, or the destination of a rename, and has no removal of its own. `place()` and
-/// `held_before()` lead from a directory as it is now to the one that it was, and back.
+/// modified, or the destination of a rename, and has no removal of its own. `counterpart` and
+/// `successor` lead from a directory as it is now to the one that it was, and back.
 ///
 /// Renames are put in order by a search in depth: before an entry can be put at a name, the
 /// directory around the name has to be at its place, what was there has to have left, and so has
 /// everything that goes on elsewhere and lay in what is replaced. A file on a cycle of these is
-/// split, and is no rename any more. Of the cycles of
-/// directories that are left, some are undone by putting an entry into a directory that carries it
-/// on; in the others a name is taken before it is free.
+/// split, and is no rename any more. Of the cycles of directories that are left, some are undone by
+/// putting an entry into a directory that carries it on; in the others a name is taken before it is
+/// free.
 class ChangeList {
 public:
     explicit ChangeList(ChangeTree& tree) : tree_(tree) {}
