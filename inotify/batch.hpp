@@ -112,7 +112,8 @@ struct BatchOptions {
 ///   added if it is known not to have been there. batches() of an InotifyTree with `track_files`
 ///   knows; a BatchBuilder knows what the events that it was given say.
 /// - A file that was renamed and written, in any order: the old name is removed, the new one added.
-/// - Renamed out of what is watched: removed. Renamed into it: added.
+/// - Renamed out of what is watched: removed. Renamed into it: added, or modified if it is known to
+///   have replaced a file.
 /// - A directory that is renamed takes the changes below it along.
 /// - A directory that is removed stands for all below it.
 /// - OPEN, ACCESS, CLOSE_NOWRITE, MOVE_SELF, IGNORED, UNMOUNT and errors are no change. DELETE_SELF

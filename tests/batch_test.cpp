@@ -181,7 +181,7 @@ TEST_CASE("a file that was renamed and written is removed and added: its content
 TEST_CASE("an atomic save modifies the name that is saved") {
     check({
         {"create r/t; write r/t; close r/t; move r/t r/f", "modified r/f"},
-        {"to r/f", "modified r/f"},
+        {"to r/f", "added r/f"},
         {"create r/t; move r/t r/f; create r/u; move r/u r/f", "modified r/f"},
         {"create r/f; create r/t; move r/t r/f", "added r/f"},
         {"delete r/f; create r/t; move r/t r/f", "modified r/f"},
@@ -313,7 +313,7 @@ TEST_CASE("what is watched itself: its own events and its end") {
         {"self r/d; delete r/d/", "removed r/d/"},
         {"self r/d; delete r/d/; create r/d/", "modified r/d/"},
         {"create r/d/; self r/d; delete r/d/", ""},
-        {"to r/f; self r/f", "modified r/f"},
+        {"to r/f; self r/f", "added r/f"},
         {"create r/d/; create r/d/f; self r", "removed r/"},
         {"write r/d/f; self r/d; create r/d/f", "modified r/d/; modified r/d/f"},
     });

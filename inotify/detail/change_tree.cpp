@@ -78,13 +78,13 @@ void ChangeTree::apply(const Event& event, Arrival arrival) {
             arrive(make(parent, name, event.is_dir(), false), parent, name);
     } else if (event.mask.intersects(IN::MOVED_TO)) {
         NodeId mover = take_leaving(event);
-        const bool is_new = mover == no_node || !entries_[mover].was_there();
+        const bool was_made = mover != no_node && !entries_[mover].was_there();
         if (mover == no_node)
             mover = make(parent, name, event.is_dir(), false);
         // What is renamed over a file replaces it without a word. When nobody knows whether there
-        // was one, a new file is presumed to be an editor's, that replaces another.
+        // was one, a file that was made for it is presumed to be an editor's, which replaces one.
         if (!is_known && !event.is_dir() && arrival != Arrival::free &&
-            (is_new || arrival == Arrival::taken))
+            (was_made || arrival == Arrival::taken))
             presume(mover, parent, name, arrival == Arrival::taken);
         arrive(mover, parent, name);
     } else if (is_known && !is_there) {
