@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the library costs beside the bare system calls, measured in pairs and printed as one table.
+#include <inotify/batch.hpp>
 #include <inotify/inotify_tree.hpp>
 #include <inotify/version.hpp>
 
@@ -40,6 +41,8 @@
 namespace {
 
 namespace fs = std::filesystem;
+namespace IN = inotify::IN;
+using inotify::Event;
 using inotify::Inotify;
 using inotify::InotifyTree;
 using inotify::IN::ALL_EVENTS;
@@ -551,6 +554,68 @@ void add(const std::string& operation, std::int64_t rounds,
     benchmark::RegisterBenchmark(operation.c_str(), run)->Iterations(rounds)->UseManualTime();
 }
 
+constexpr std::size_t batched = 100'000;
+
+// Fills a batch with events that were read before, and takes it.
+void batch(benchmark::State& state, const std::function<void(std::size_t, Event&)>& make) {
+    std::vector<Event> events(batched);
+    for (std::size_t i = 0; i < batched; ++i)
+        make(i, events[i]);
+    std::vector<double> times;
+    for (auto _ : state) {
+        const double start = cpu_seconds();
+        inotify::BatchBuilder builder;
+        for (const Event& event : events)
+            builder.add(event);
+        const std::size_t changes = builder.take().changes.size();
+        times.push_back((cpu_seconds() - start) / static_cast<double>(batched));
+        expect(changes != 0, "the batch is empty");
+        state.SetIterationTime(times.back());
+    }
+    state.counters["ours"] = median(times);
+    state.SetLabel("s");
+}
+
+std::string batched_directory(std::size_t i) {
+    return "/srv/project/build/directory" + std::to_string(i);
+}
+
+void add_batches() {
+    add("one of 100,000 events in a batch, 25,000 files written", 15, [](auto& state) {
+        batch(state, [](std::size_t i, Event& event) {
+            constexpr inotify::Mask masks[] = {IN::CREATE, IN::OPEN, IN::MODIFY, IN::CLOSE_WRITE};
+            event.mask = masks[i % 4];
+            event.path = batched_directory(i / 100);
+            event.filename = "file" + std::to_string(i / 4 % 25);
+        });
+    });
+    add("one of 100,000 events in a batch, 100,000 files made", 15, [](auto& state) {
+        batch(state, [](std::size_t i, Event& event) {
+            event.mask = IN::CREATE;
+            event.path = batched_directory(i % 1000);
+            event.filename = "file" + std::to_string(i / 1000);
+        });
+    });
+    add("one of 100,000 events in a batch, 100,000 files removed", 15, [](auto& state) {
+        batch(state, [](std::size_t i, Event& event) {
+            event.mask = IN::DELETE;
+            event.path = batched_directory(i % 1000);
+            event.filename = "file" + std::to_string(i / 1000);
+        });
+    });
+    add("one of 100,000 events in a batch, 50,000 files renamed", 15, [](auto& state) {
+        batch(state, [](std::size_t i, Event& event) {
+            const std::string from = batched_directory(i / 2 % 1000);
+            event.mask = i % 2 == 0 ? IN::MOVED_FROM : IN::MOVED_TO;
+            event.cookie = static_cast<std::uint32_t>(i / 2 + 1);
+            event.path = i % 2 == 0 ? from : from + "-new";
+            event.filename = "file" + std::to_string(i / 2000);
+            if (i % 2 != 0)
+                event.moved_from = from + '/' + event.filename;
+        });
+    });
+}
+
 void add_all() {
     using namespace std::chrono_literals;
     add("start, 1,000 directories, 10 in each", 15,
@@ -612,6 +677,8 @@ void add_all() {
     });
     add("create or unlink a file, get the event", 11, [](auto& state) { change(state, true); });
     add("the same without the change itself", 11, [](auto& state) { change(state, false); });
+
+    add_batches();
 
     add("wake-ups in an idle second, block_duration 100 ms", 3,
         [](auto& state) { idle(state, 100ms); });

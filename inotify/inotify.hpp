@@ -54,6 +54,9 @@ struct EventGenOptions {
     std::stop_token stop = {};
 };
 
+class BatchRange;
+struct BatchOptions;
+
 /// One watch of inotify_add_watch(2), or one name that is followed.
 struct Watch {
     /// The watch descriptor; -1 while a followed name leads nowhere.
@@ -280,6 +283,7 @@ private:
 
     // How long until something that failed is tried again; `forever`: nothing is.
     [[nodiscard]] Duration until_due() const;
+    friend BatchRange batches(Inotify& stream, BatchOptions options);
 
     std::unique_ptr<detail::Stream> stream_;
 };

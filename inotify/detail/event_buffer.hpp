@@ -2,6 +2,7 @@
 // A queue of events whose slots keep their strings' storage.
 #pragma once
 
+#include <inotify/detail/source.hpp>
 #include <inotify/event.hpp>
 
 #include <cstddef>
@@ -18,32 +19,35 @@ public:
 
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
 
-    /// A slot at the end, with whatever it held before.
-    Event& push() {
+    /// A slot at the end, with whatever event it held before.
+    Event& push(Arrival arrival = Arrival::unknown) {
         if (end_ == slots_.size())
             slots_.emplace_back();
-        return slots_[end_++];
+        slots_[end_].arrival = arrival;
+        return slots_[end_++].event;
     }
 
     /// The event that was pushed last.
-    [[nodiscard]] Event& back() noexcept { return slots_[end_ - 1]; }
+    [[nodiscard]] Event& back() noexcept { return slots_[end_ - 1].event; }
 
-    /// Swaps the first event into `event`.
-    void pop(Event& event) noexcept {
-        std::swap(event, slots_[begin_++]);
+    /// Swaps the first event into `event`; returns what it was pushed with.
+    Arrival pop(Event& event) noexcept {
+        Slot& first = slots_[begin_++];
+        std::swap(event, first.event);
         if (begin_ == end_)
             begin_ = end_ = 0;
+        return first.arrival;
     }
 
     /// Frees the slots of an empty queue, unless they are few.
     void give_back() noexcept {
         begin_ = end_ = 0;
-        std::size_t bytes = slots_.capacity() * sizeof(Event);
+        std::size_t bytes = slots_.capacity() * sizeof(Slot);
         for (std::size_t i = 0; i < slots_.size() && bytes <= most_kept; ++i)
-            bytes += slots_[i].path.capacity() + slots_[i].filename.capacity() +
-                     slots_[i].moved_from.capacity();
+            bytes += slots_[i].event.path.capacity() + slots_[i].event.filename.capacity() +
+                     slots_[i].event.moved_from.capacity();
         if (bytes > most_kept)
-            std::vector<Event>().swap(slots_);
+            std::vector<Slot>().swap(slots_);
     }
 
     /// Removes the events for which `predicate` holds.
@@ -51,7 +55,7 @@ public:
     void erase_if(Predicate predicate) {
         std::size_t kept = begin_;
         for (std::size_t i = begin_; i < end_; ++i)
-            if (!predicate(slots_[i]))
+            if (!predicate(slots_[i].event))
                 std::swap(slots_[kept++], slots_[i]);
         end_ = kept;
     }
@@ -59,7 +63,11 @@ public:
 private:
     static constexpr std::size_t most_kept = 16 * 1024;  // bytes
 
-    std::vector<Event> slots_;
+    struct Slot {
+        Event event;
+        Arrival arrival = Arrival::unknown;
+    };
+    std::vector<Slot> slots_;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
 };

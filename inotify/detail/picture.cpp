@@ -53,9 +53,16 @@ NodeId Picture::create_link(NodeId directory, std::string_view name) {
 }
 
 void Picture::create_file(NodeId directory, std::string_view name, const Cause& cause) {
-    if (options_.track_files)
-        files_[directory].emplace(name);
-    report(directory, name, cause);
+    const Arrival arrival = add_file(directory, name);
+    if (wanted(cause.mask))
+        emit(directory, name, cause, arrival);
+}
+
+// What is not tracked is not known, and replaces a file without a word.
+Arrival Picture::add_file(NodeId directory, std::string_view name) {
+    if (!options_.track_files)
+        return Arrival::unknown;
+    return files_[directory].emplace(name).second ? Arrival::free : Arrival::taken;
 }
 
 void Picture::create_found_file(NodeId directory, const DirectoryEntry& entry, Report how) {
@@ -130,15 +137,14 @@ Taken Picture::take(NodeId directory, std::string_view name, const Cause& cause)
 }
 
 void Picture::put(const Taken& taken, NodeId directory, std::string_view name, const Cause& cause) {
-    if (options_.track_files && !taken.is_dir)
-        files_[directory].emplace(name);
+    const Arrival arrival = taken.is_dir ? Arrival::free : add_file(directory, name);
     if (taken.node.id != no_node) {
         model_.attach(taken.node.id, directory, name);
         --detached_;
         path_node_ = no_node;
     }
     if (wanted(cause.mask))
-        emit(directory, name, cause).moved_from = taken.path;
+        emit(directory, name, cause, arrival).moved_from = taken.path;
 }
 
 void Picture::drop(NodeId node) {
@@ -177,13 +183,16 @@ void Picture::overflow() {
                     [&](NodeId node) { model_.set_state(node, NodeState::stale); });
 }
 
-Event& Picture::next_event() {
+Event& Picture::next_event(Arrival arrival) {
     Event* const direct = std::exchange(direct_, nullptr);
-    return direct != nullptr ? *direct : out_.push();
+    if (direct == nullptr)
+        return out_.push(arrival);
+    arrival_ = arrival;
+    return *direct;
 }
 
-Event& Picture::emit(NodeId directory, std::string_view name, const Cause& cause) {
-    Event& event = next_event();
+Event& Picture::emit(NodeId directory, std::string_view name, const Cause& cause, Arrival arrival) {
+    Event& event = next_event(arrival);
     write_event(event, model_[directory].wd, cause.mask, cause.cookie, path_of(directory), name);
     event.synthetic = cause.synthetic;
     return event;

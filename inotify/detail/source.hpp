@@ -32,6 +32,10 @@ inline void append_name(std::string& directory, std::string_view name) {
     directory += name;
 }
 
+/// What a source knows of the name that an entry arrives at: whether it was another entry's until
+/// then.
+enum class Arrival { unknown, free, taken };
+
 /// Turns the records of one inotify instance into events.
 class Source {
 public:
@@ -43,6 +47,12 @@ public:
     /// Writes the next event into `event`, every member; false when all that had happened before
     /// the call has been reported and the kernel's queue was read empty. Never blocks.
     virtual bool next(Event& event) = 0;
+
+    /// Of the event that next() wrote last, if it says that an entry arrived.
+    [[nodiscard]] virtual Arrival arrival() const noexcept { return Arrival::unknown; }
+
+    /// True when whatever is watched is a directory, which DELETE_SELF does not say.
+    [[nodiscard]] virtual bool watches_directories() const noexcept { return false; }
 
     /// How long the loop may wait before next() has something to do of its own; `forever`: it has
     /// nothing.

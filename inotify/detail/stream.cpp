@@ -113,7 +113,8 @@ bool Stream::fetch(Session& session) {
 
 void Stream::wait(const Session& session) {
     const Duration limit =
-        shorter(shorter(block_duration_, time_left(session)), source_->until_due());
+        shorter(shorter(session.wait_limit.value_or(block_duration_), time_left(session)),
+                source_->until_due());
     int result;
     if (session.options.stop.stop_possible()) {
         const std::stop_callback wake(session.options.stop, [this]() noexcept { kernel_->wake(); });

@@ -2,6 +2,7 @@
 // The loop behind every range: cycles, waiting, stopping.
 #pragma once
 
+#include <inotify/detail/batch_state.hpp>
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/source.hpp>
 #include <inotify/inotify.hpp>
@@ -19,6 +20,7 @@ struct Session {
 
     EventGenOptions options;
     bool ends_on_signal = false;
+    std::optional<Duration> wait_limit = {};  // instead of the stream's block_duration
     bool ended = false;
     std::chrono::steady_clock::time_point quiet_since = std::chrono::steady_clock::now();
 };
@@ -50,6 +52,17 @@ public:
 
     void stop() noexcept;
 
+    /// Of the event that was fetched last.
+    [[nodiscard]] Arrival arrival() const noexcept { return source_->arrival(); }
+
+    /// What has been fetched for a batch that was not yielded: the next range of batches goes on
+    /// with it.
+    [[nodiscard]] PendingBatch& pending_batch() {
+        if (pending_batch_ == nullptr)
+            pending_batch_ = std::make_unique<PendingBatch>();
+        return *pending_batch_;
+    }
+
     [[nodiscard]] Duration block_duration() const noexcept { return block_duration_; }
     void set_block_duration(Duration block_duration);
 
@@ -66,6 +79,7 @@ private:
     std::unique_ptr<Kernel> kernel_;
     std::unique_ptr<Source> source_;
     Duration block_duration_{};
+    std::unique_ptr<PendingBatch> pending_batch_;
     std::atomic<bool> stop_ = false;
     static_assert(std::atomic<bool>::is_always_lock_free, "stop() is for signal handlers too");
 

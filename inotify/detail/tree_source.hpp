@@ -31,6 +31,8 @@ public:
     TreeSource(Kernel& kernel, TreeOptions options);
 
     bool next(Event& event) override;
+    [[nodiscard]] bool watches_directories() const noexcept override { return true; }
+    [[nodiscard]] Arrival arrival() const noexcept override { return picture_.arrival(); }
     Duration until_due() override;
     int add_watch(const std::filesystem::path& path, Mask mask) override;
     void follow(const std::filesystem::path& path, Mask mask) override;
