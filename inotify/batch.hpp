@@ -116,8 +116,10 @@ struct BatchOptions {
 ///   have replaced a file.
 /// - A directory that is renamed takes the changes below it along.
 /// - A directory that is removed stands for all below it.
+/// - What a followed name leads to: added, modified when it is another file, removed when nothing.
 /// - OPEN, ACCESS, CLOSE_NOWRITE, MOVE_SELF, IGNORED, UNMOUNT and errors are no change. DELETE_SELF
-///   removes the watched path, unless something has arrived there in this batch.
+///   removes the watched path, unless something has arrived there in this batch; so does a synthetic
+///   IGNORED, with which a root ends that is followed.
 /// - What is written to a file after it was removed is no change. In a later batch it is one: ask
 ///   for IN::EXCL_UNLINK.
 ///

@@ -28,6 +28,7 @@ struct Row {
 ///     create P   delete P   write P   close P   attrib P   open P   self P (DELETE_SELF)
 ///     move P Q   from P (its first half alone)   to P (an arrival from elsewhere)   overflow
 ///     begin P   other P   end P (a followed name leads to something, to something else, nowhere)
+///     ignored P (a followed root ends)
 class Script {
 public:
     explicit Script(BatchBuilder& builder) : builder_(builder) {}
@@ -62,6 +63,8 @@ private:
             add_self(IN::DELETE_SELF, path);
         else if (name == "begin")
             add_self(IN::CREATE, path);
+        else if (name == "ignored")
+            add_self(IN::IGNORED, path, true);
         else if (name == "other")
             add_self(IN::MOVED_TO, path);
         else if (name == "end")
@@ -110,8 +113,12 @@ private:
         builder_.add(event);
     }
 
-    void add_self(Mask mask, const std::string& path) {
-        builder_.add(test::make_event(1, mask, path));
+    void add_self(Mask mask, const std::string& path, bool synthetic = false) {
+        Event event = test::make_event(1, mask, plain(path));
+        if (path.ends_with('/') && !mask.intersects(IN::DELETE_SELF | IN::IGNORED))
+            event.mask |= IN::ISDIR;
+        event.synthetic = synthetic;
+        builder_.add(event);
     }
 
     BatchBuilder& builder_;
@@ -142,6 +149,11 @@ TEST_CASE("what a followed name leads to is a change of its path") {
         {"begin r/f; other r/f", "added r/f"},
         {"begin r/f; end r/f", ""},
         {"other r/f; end r/f", "removed r/f"},
+        {"begin r/", "added r/"},
+        {"ignored r/", "removed r/"},
+        {"ignored r/; begin r/", "added r/"},
+        {"begin r/; create r/f; ignored r/", ""},
+        {"begin r/; self r/", ""},
     });
 }
 

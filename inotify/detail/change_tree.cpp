@@ -13,6 +13,9 @@ constexpr Mask contents = IN::MODIFY | IN::CLOSE_WRITE;
 constexpr Mask changing =
     IN::CREATE | IN::DELETE | IN::MOVE | contents | IN::ATTRIB | IN::DELETE_SELF;
 
+// A root has ended that was not removed: its name leads elsewhere.
+bool ends_root(const Event& event) { return event.synthetic && event.mask.intersects(IN::IGNORED); }
+
 }  // namespace
 
 void ChangeTree::clear() {
@@ -46,7 +49,7 @@ void ChangeTree::change(NodeId id, Action action) {
 }
 
 bool ChangeTree::add(const Event& event, Arrival arrival) {
-    if (!event.mask.intersects(changing))
+    if (!event.mask.intersects(changing) && !ends_root(event))
         return false;
     apply(event, arrival);
     return true;
@@ -77,7 +80,9 @@ void ChangeTree::apply(const Event& event, Arrival arrival) {
 
     if (event.mask.intersects(IN::CREATE)) {
         if (!is_there || entries_[id].was_there() || entries_[id].is_dir != event.is_dir())
-            arrive(make(parent, name, event.is_dir(), false), parent, name);
+            arrive(id = make(parent, name, event.is_dir(), false), parent, name);
+        if (event.filename.empty())  // its own DELETE_SELF will be about it
+            entries_[id].has_arrived = false;
     } else if (event.mask.intersects(IN::MOVED_TO)) {
         NodeId mover = take_leaving(event);
         const bool was_made = mover != no_node && !entries_[mover].was_there();
@@ -99,7 +104,10 @@ void ChangeTree::apply(const Event& event, Arrival arrival) {
             id = make(parent, name, event.is_dir(), is_kept(parent));
             link(id, parent, name);
         }
-        if (event.mask.intersects(IN::DELETE))
+        if (ends_root(event)) {
+            entries_[id].is_dir = true;
+            remove(id, false);
+        } else if (event.mask.intersects(IN::DELETE))
             remove(id, event.is_dir() && !event.synthetic);
         else if (event.mask.intersects(IN::MOVED_FROM))
             leave(id, event);
