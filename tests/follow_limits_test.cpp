@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace {
 
@@ -20,7 +22,7 @@ using test::KernelInotify;
 using test::Lines;
 namespace IN = inotify::IN;
 
-Lines lines(KernelInotify& inotify) {
+Lines lines(inotify::Inotify& inotify) {
     Lines result;
     for (const Event& event : test::drain(inotify))
         result.push_back((event.synthetic ? "*" : "") + to_string(event.mask) + ' ' + event.path +
@@ -228,4 +230,46 @@ TEST_CASE("a name that never stops changing does not hold up the loop") {
             CHECK(lines(inotify) == Lines{"*CREATE /way/to"});
         }
     }
+}
+
+TEST_CASE("a root that has gone does not come again where its way cannot be seen") {
+    sim::World world;
+    for (const char* path : {"/p", "/p/r"})
+        world.mkdir(path);
+    test::KernelTree tree(world.make_kernel(), {.mask = IN::ALL_EVENTS, .follow_roots = true});
+    tree.add_tree("/p/r");
+    world.rename("/p/r", "/q");
+    world.before_call = [](std::string_view call) { return call == "open_path" ? -EMFILE : 0; };
+    CHECK(lines(tree) == Lines{"MOVE_SELF /p/r", "*IGNORED /p/r", failed("/p/r", EMFILE)});
+    CHECK(tree.watches().empty());
+    world.before_call = nullptr;
+    world.rename("/q", "/p/r");
+    world.time += std::chrono::seconds{1};
+    CHECK(lines(tree) == Lines{"*CREATE|ISDIR /p/r"});
+}
+
+TEST_CASE("names that are suspects at an empty value wake other event loops") {
+    class WakeCounter final : public test::ForwardingKernel {
+    public:
+        WakeCounter(std::unique_ptr<Kernel> inner, int& wakes)
+            : ForwardingKernel(std::move(inner)), wakes_(wakes) {}
+        void wake() noexcept override { ++wakes_; }
+
+    private:
+        int& wakes_;
+    };
+    sim::World world = make_world();
+    int wakes = 0;
+    KernelInotify inotify(std::make_unique<WakeCounter>(world.make_kernel(), wakes));
+    inotify.follow("/a/b/c", IN::MODIFY);
+    lines(inotify);
+    world.before_call = [&](std::string_view call) {
+        if (call == "open_path" && world.rename("/a/b", "/a/x") != 0)
+            world.rename("/a/x", "/a/b");
+        return 0;
+    };
+    world.rename("/a/b", "/a/x");
+    wakes = 0;
+    lines(inotify);
+    CHECK(wakes > 0);
 }

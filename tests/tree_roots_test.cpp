@@ -598,3 +598,15 @@ TEST_CASE("when an outer root is removed, what is queued of the inner one is spe
         CHECK(tree.watches().empty());
     }
 }
+
+TEST_CASE("removing a root that lies in another keeps what that one has to report") {
+    TempDir dir;
+    fs::create_directories(dir / "a/b");
+    InotifyTree tree(dir / "a", asking(IN::CREATE));
+    tree.add_tree(dir / "a/b");
+    test::touch(dir / "a/b/f");
+    test::touch(dir / "a/b/g");
+    CHECK(tree.get(0ms)->filename == "f");
+    tree.remove_tree(dir / "a/b");
+    CHECK(drain_lines(tree, dir) == Lines{"CREATE a/b/g"});
+}

@@ -15,7 +15,9 @@ namespace {
 constexpr int most_links = 40;  // of one name, as in path_resolution(7)
 
 constexpr Mask entry_changes = IN::CREATE | IN::DELETE | IN::MOVE;
-constexpr Mask directory_mask = entry_changes | IN::ONLYDIR | IN::MASK_ADD;
+// A walk has followed the links: where there is no /proc, the path must follow no other.
+constexpr Mask walk_flags = IN::MASK_ADD | IN::DONT_FOLLOW;
+constexpr Mask directory_mask = entry_changes | IN::ONLYDIR | walk_flags;
 
 constexpr Mask target_flags = IN::ALL_EVENTS | IN::EXCL_UNLINK;
 
@@ -146,7 +148,7 @@ private:
         const bool is_directory = stat_.type == FileType::directory;
         if (name_.mask.contains(IN::ONLYDIR) && !is_directory)
             return;
-        const Mask mask = (name_.mask & target_flags) | IN::MASK_ADD;
+        const Mask mask = (name_.mask & target_flags) | walk_flags;
         const int wd = kernel_.add_watch(here_, location_, mask.bits());
         const Target& before = name_.target;
         if (wd >= 0) {
@@ -155,8 +157,11 @@ private:
             return;
         }
         fail(-wd, true);
-        if (before.device == stat_.device && before.inode == stat_.inode && chains_.uses(before.wd))
+        if (before.device == stat_.device && before.inode == stat_.inode &&
+            chains_.uses(before.wd)) {
             sight_.target = before;
+            sight_.location = location_;
+        }
     }
 
     NameChains& chains_;

@@ -85,7 +85,8 @@ std::vector<Place> Picture::erase_pending(const std::string& path,
     const auto is_removed = [&](const std::string& directory) {
         return is_within(directory, path) && std::ranges::none_of(roots_, [&](const Root& root) {
                    const std::string& other = model_[root.node].name;
-                   return is_within(other, path) && is_within(directory, other);
+                   return is_within(path, other) ||
+                          (is_within(other, path) && is_within(directory, other));
                });
     };
     out_.erase_if([&](Event& event) {

@@ -129,6 +129,8 @@ bool TreeSource::next(Event& event) {
         if (!has_advanced)
             break;
     }
+    if (names_.has_suspect())  // they were looked up often enough for now
+        kernel_.wake();
     picture_.give_back_storage();
     agenda_.give_back_storage();
     return false;

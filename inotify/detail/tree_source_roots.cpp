@@ -75,12 +75,15 @@ void TreeSource::follow_root(const NameChains::Finding& found) {
     const Picture::Root* const root = picture_.find_root(path);
     const int wd = root != nullptr ? picture_.model()[root->watched.id].wd : -1;
     if (wd >= 0 && wd == found.now.wd) {
-        if (!found.location.empty())
+        if (!found.location.empty()) {
             picture_.set_access_path(root->node, found.location);
+            agenda_.expedite(root->watched.id);
+        }
     } else {
         if (root != nullptr)
             end_root(root->node);
-        if (found.now.wd >= 0)
+        // Without a location it was not seen, and what its name led to is all that is known.
+        if (found.now.wd >= 0 && !found.location.empty())
             begin_root(path, found.location, found.now.wd, Origin::came);
     }
     if (found.error != 0)
