@@ -71,26 +71,29 @@ Command::Command(std::vector<std::string> arguments, bool own_group)
     : arguments_(std::move(arguments)), own_group_(own_group) {}
 
 void Command::start(const Paths& paths) {
+    std::vector<std::string> environment = environment_for(paths);
+    status_ = 0;
+    int error = spawn(paths, environment);
+    if (error == E2BIG) {
+        std::cerr << "inotify-watch: too many paths for one command line; {} stands for none\n";
+        error = spawn({}, environment);
+    }
+    if (error == 0)
+        return;
+    pid_ = 0;
+    throw std::system_error(error, std::system_category(), arguments_.front());
+}
+
+int Command::spawn(const Paths& paths, std::vector<std::string>& environment) {
     std::vector<std::string> arguments;
     for (const std::string& argument : arguments_)
         if (argument == "{}")
             arguments.insert(arguments.end(), paths.begin(), paths.end());
         else
             arguments.push_back(argument);
-    std::vector<std::string> environment = environment_for(paths);
     const Attributes attributes(own_group_);
-    status_ = 0;
-    const int error =
-        ::posix_spawnp(&pid_, arguments_.front().c_str(), nullptr, &attributes.attributes,
-                       pointers(arguments).data(), pointers(environment).data());
-    if (error == 0)
-        return;
-    pid_ = 0;
-    const std::system_error failure(error, std::system_category(), arguments_.front());
-    if (error != E2BIG)
-        throw failure;
-    status_ = 1;
-    std::cerr << "inotify-watch: " << failure.what() << '\n';
+    return ::posix_spawnp(&pid_, arguments_.front().c_str(), nullptr, &attributes.attributes,
+                          pointers(arguments).data(), pointers(environment).data());
 }
 
 bool Command::is_running() {

@@ -37,6 +37,7 @@ public:
     [[nodiscard]] bool has_failed() const noexcept { return status_ != 0; }
 
 private:
+    int spawn(const Paths& paths, std::vector<std::string>& environment);
     void finish(int status);
 
     std::vector<std::string> arguments_;

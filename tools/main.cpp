@@ -120,6 +120,13 @@ private:
         return options_.include.empty() || matches(options_.include, path);
     }
 
+    // A directory that is gone or renamed stands for all that was below it.
+    [[nodiscard]] bool is_included(const inotify::Change& change) const {
+        return is_included(change.path) || is_included(change.moved_from) ||
+               (change.is_dir && (change.kind == inotify::ChangeKind::removed ||
+                                  change.kind == inotify::ChangeKind::renamed));
+    }
+
     // True when N is reached.
     bool is_last() { return options_.count != 0 && ++counted_ == options_.count; }
 
@@ -168,7 +175,7 @@ private:
             if (change.kind == inotify::ChangeKind::removed && is_given(change.path))
                 has_ended_ = true;
         std::erase_if(batch.changes,
-                      [&](const inotify::Change& change) { return !is_included(change.path); });
+                      [&](const inotify::Change& change) { return !is_included(change); });
         return !batch.empty();
     }
 

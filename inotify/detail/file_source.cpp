@@ -71,7 +71,9 @@ int FileSource::watch(const std::string& path, Mask mask) {
     if (wd == -EEXIST && !names_.empty()) {
         // Perhaps only names need the inode.
         wd = kernel_.add_watch(path, (bits | IN::MASK_ADD).bits());
-        const auto is_plain = [](const Subscription& s) { return s.current && !s.followed && !s.spent; };
+        const auto is_plain = [](const Subscription& s) {
+            return s.current && !s.followed && !s.spent;
+        };
         const auto inode = inodes_.find(wd);
         if (inode != inodes_.end() && std::ranges::any_of(inode->second.paths, is_plain))
             wd = -EEXIST;
