@@ -118,8 +118,8 @@ struct BatchOptions {
 /// - A directory that is removed stands for all below it.
 /// - What a followed name leads to: added, modified when it is another file, removed when nothing.
 /// - OPEN, ACCESS, CLOSE_NOWRITE, MOVE_SELF, IGNORED, UNMOUNT and errors are no change. DELETE_SELF
-///   removes the watched path, unless something has arrived there in this batch; so does a synthetic
-///   IGNORED, with which a root ends that is followed.
+///   removes the watched path, unless something has arrived there in this batch; so does a
+///   synthetic IGNORED, with which a root ends that is followed.
 /// - What is written to a file after it was removed is no change. In a later batch it is one: ask
 ///   for IN::EXCL_UNLINK.
 ///
