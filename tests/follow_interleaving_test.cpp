@@ -556,7 +556,7 @@ TEST_CASE("a name is followed through long scripts at sampled moments") {
               << " operations\n";
 }
 
-TEST_SUITE("exhaustive") {
+TEST_SUITE("exhaustive_names") {
     TEST_CASE("a followed name leads to what was reported, whenever two operations happen") {
         for (Setup setup : make_setups()) {
             report("two operations, " + setup.name, run_exhaustively(setup, universe(false), 2));

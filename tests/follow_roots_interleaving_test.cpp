@@ -441,7 +441,7 @@ TEST_CASE("several followed roots that share their way, and what they lead to") 
               << " operations\n";
 }
 
-TEST_SUITE("exhaustive") {
+TEST_SUITE("exhaustive_names") {
     TEST_CASE("a followed root is what was reported, whenever two operations happen") {
         for (const std::string& root : followed_roots) {
             run_exhaustively("two operations", make_setup(root), 2);

@@ -148,7 +148,7 @@ TEST_CASE("what cannot be watched on the way to a followed root is in coverage()
 
 #ifdef INOTIFY_TESTS_SANITIZED
 
-TEST_SUITE("exhaustive") {
+TEST_SUITE("exhaustive_names") {
     TEST_CASE("a followed root may be swapped for ever") {
         MESSAGE("skipped: a sanitizer has an operator new of its own");
     }
@@ -156,7 +156,7 @@ TEST_SUITE("exhaustive") {
 
 #else
 
-TEST_SUITE("exhaustive") {
+TEST_SUITE("exhaustive_names") {
     TEST_CASE("a followed root may be swapped for ever") {
         const TempDir dir;
         for (const char* name : {"1", "2"}) {

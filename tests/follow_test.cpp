@@ -479,7 +479,7 @@ TEST_CASE("an idle loop over followed names is not woken") {
 
 #ifdef INOTIFY_TESTS_SANITIZED
 
-TEST_SUITE("exhaustive") {
+TEST_SUITE("exhaustive_names") {
     TEST_CASE("a link on the way of a name may be swapped for ever") {
         MESSAGE("skipped: a sanitizer has an operator new of its own");
     }
@@ -487,7 +487,7 @@ TEST_SUITE("exhaustive") {
 
 #else
 
-TEST_SUITE("exhaustive") {
+TEST_SUITE("exhaustive_names") {
     TEST_CASE("a link on the way of a name may be swapped for ever") {
         Follower f("l/file", [](const TempDir& d) {
             for (const char* top : {"1", "2"}) {
