@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The promise of Inotify::follow() under every interleaving of short scripts, lost records and
 // every fault, on the simulated kernel: at an empty value, a name leads to what was reported.
+#include "exhaustive.hpp"
 #include "forwarding_kernel.hpp"
 #include "schedule.hpp"
 #include "support.hpp"
@@ -12,6 +13,7 @@
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <sstream>
@@ -87,28 +89,6 @@ std::vector<Op> universe(bool short_ones) {
         }
     }
     return ops;
-}
-
-template <typename Visit>
-void for_each_script(const sim::World& start, const std::vector<Op>& ops, std::size_t length,
-                     Visit visit) {
-    Script script;
-    const auto extend = [&](auto& self, const sim::World& world) -> bool {
-        if (script.size() == length)
-            return visit(script);
-        for (const Op& op : ops) {
-            sim::World next = world;
-            if (op.run(next) != 0)
-                continue;
-            script.push_back(op);
-            const bool go_on = self(self, next);
-            script.pop_back();
-            if (!go_on)
-                return false;
-        }
-        return true;
-    };
-    extend(extend, start);
 }
 
 // The shortest script that still fails, by leaving out operations one at a time.
@@ -360,53 +340,30 @@ Outcome run(const Setup& setup, test::Plan& plan, bool log = false) {
     return run(setup, [&](std::string_view, std::size_t most) { return plan.choose(most); }, log);
 }
 
-struct Totals {
-    std::size_t scripts = 0;
-    std::size_t schedules = 0;
-    std::string failure;
-};
-
 std::string describe(const Setup& setup, const Outcome& outcome) {
     return outcome.error + "\n  name: " + setup.name +
            "\n  script: " + test::to_string(setup.script) + '\n' + outcome.log;
 }
 
 // Every moment of every operation, until the first failure.
-void run_all(const Setup& setup, Totals& totals) {
+std::size_t run_all(const Setup& setup, std::string& failure) {
     test::Plan plan;
+    std::size_t schedules = 0;
     do {
-        ++totals.schedules;
-        if (!run(setup, plan).error.empty()) {
-            totals.failure = describe(setup, run(setup, plan, true));
-            return;
-        }
-    } while (plan.next());
+        ++schedules;
+        if (!run(setup, plan).error.empty())
+            failure = describe(setup, run(setup, plan, true));
+    } while (failure.empty() && plan.next());
+    return schedules;
 }
 
-Totals run_exhaustively(Setup setup, const std::vector<Op>& ops, std::size_t length,
-                        bool lossy = false, std::optional<std::size_t> split = {}) {
-    Totals totals;
-    for_each_script(setup.world, ops, length, [&](const Script& script) {
-        ++totals.scripts;
-        for (std::size_t lost = 0; lost < (lossy ? length : 1); ++lost) {
-            setup.script = script;
-            setup.script[lost].lost = lossy;
-            for (Op& op : setup.script)
-                op.split = split;
-            run_all(setup, totals);
-            if (!totals.failure.empty())
-                return false;
-        }
-        return true;
-    });
-    return totals;
+test::Totals run_exhaustively(const Setup& setup, const std::vector<Op>& ops, std::size_t length,
+                              bool lossy = false, std::optional<std::size_t> split = {}) {
+    return test::run_exhaustively(setup, ops, length, run_all, lossy, split);
 }
 
-void report(const std::string& what, const Totals& totals) {
-    std::cout << "follow, " << what << ": " << totals.scripts << " scripts, " << totals.schedules
-              << " schedules, " << (totals.failure.empty() ? "no" : "A") << " divergence\n";
-    CHECK_MESSAGE(totals.failure.empty(), totals.failure);
-    CHECK(totals.schedules >= totals.scripts);
+void report(const std::string& what, const test::Totals& totals) {
+    test::report("follow, " + what, totals);
 }
 
 }  // namespace
@@ -447,33 +404,20 @@ TEST_CASE("each kernel call may fail once, in every way, and a name is followed 
     for (Setup setup : make_setups())
         for (const bool while_following : {false, true}) {
             setup.while_following = while_following;
-            for_each_script(setup.world, universe(true), 2, [&](const Script& script) {
+            test::for_each_script(setup.world, universe(true), 2, [&](const Script& script) {
                 setup.script = script;
-                bool reached = true;
-                for (std::size_t position = 0; reached; ++position) {
-                    std::size_t ways = 1;
-                    for (std::size_t way = 0; way < ways; ++way) {
-                        std::size_t calls = 0;
-                        const auto fault = [&](std::string_view call) {
-                            if (calls++ != position)
-                                return 0;
-                            const std::vector<int> kinds = errors(call);
-                            ways = kinds.size();
-                            return way < ways ? -kinds[way] : 0;
-                        };
-                        const auto early = [](std::string_view, std::size_t left) { return left; };
-                        const Outcome outcome = run(setup, early, false, fault);
-                        reached = calls > position;
-                        faults += reached && way < ways ? 1 : 0;
-                        if (outcome.error.empty())
-                            continue;
-                        calls = 0;
-                        FAIL_CHECK("fault at call "
-                                   << position << ": "
-                                   << describe(setup, run(setup, early, true, fault)));
-                        return false;
-                    }
-                }
+                test::FaultPlan plan(errors);
+                const auto fault = [&](std::string_view call) { return plan.choose(call); };
+                const auto early = [](std::string_view, std::size_t left) { return left; };
+                do {
+                    if (run(setup, early, false, fault).error.empty())
+                        continue;
+                    plan.restart();
+                    FAIL_CHECK("fault at call " << plan.position() << ": "
+                                                << describe(setup, run(setup, early, true, fault)));
+                    return false;
+                } while (plan.next());
+                faults += plan.injected();
                 return true;
             });
         }
@@ -536,13 +480,9 @@ TEST_CASE("a name is followed through long scripts at sampled moments") {
         const auto run_script = [&](const Script& script, bool log) {
             Setup shorter = setup;
             shorter.script = script;
-            std::mt19937_64 moment(seed);
+            const test::Moment moment = test::sampled_moments(seed, rarely);
             return run(
-                shorter,
-                [&](std::string_view, std::size_t left) -> std::size_t {
-                    return moment() % rarely != 0 ? 0 : 1 + moment() % left;
-                },
-                log);
+                shorter, [&](std::string_view, std::size_t left) { return moment(left); }, log);
         };
         if (run_script(setup.script, false).error.empty())
             continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The promises of InotifyTree with follow_roots under every interleaving of short scripts along the
 // way to a root, lost records and every fault, on the simulated kernel.
+#include "exhaustive.hpp"
 #include "picture.hpp"
 #include "schedule.hpp"
 #include "sim_tree.hpp"
@@ -83,51 +84,11 @@ std::vector<Op> universe(bool short_ones) {
     return ops;
 }
 
-template <typename Visit>
-void for_each_script(const sim::World& start, const std::vector<Op>& ops, std::size_t length,
-                     Visit visit) {
-    Script script;
-    const auto extend = [&](auto& self, const sim::World& world) -> bool {
-        if (script.size() == length)
-            return visit(script);
-        for (const Op& op : ops) {
-            sim::World next = world;
-            if (op.run(next) != 0)
-                continue;
-            script.push_back(op);
-            const bool go_on = self(self, next);
-            script.pop_back();
-            if (!go_on)
-                return false;
-        }
-        return true;
-    };
-    extend(extend, start);
-}
-
-// `lossy`: each operation in turn meets a full queue. `split`: as in Op.
-void run_exhaustively(const std::string& what, Setup setup, std::size_t length, bool lossy = false,
-                      std::optional<std::size_t> split = {}) {
-    std::size_t scripts = 0;
-    std::size_t schedules = 0;
-    std::string failure;
-    for_each_script(setup.world, universe(length > 1), length, [&](const Script& script) {
-        ++scripts;
-        for (std::size_t lost = 0; lost < (lossy ? length : 1); ++lost) {
-            setup.script = script;
-            setup.script[lost].lost = lossy;
-            for (Op& op : setup.script)
-                op.split = split;
-            schedules += test::run_all(setup, failure);
-            if (!failure.empty())
-                return false;
-        }
-        return true;
-    });
-    std::cout << "follow_roots, " << what << ", " << setup.root << ": " << scripts << " scripts, "
-              << schedules << " schedules, " << (failure.empty() ? "no" : "A") << " divergence\n";
-    CHECK_MESSAGE(failure.empty(), failure);
-    CHECK(schedules >= scripts);
+void run_exhaustively(const std::string& what, const Setup& setup, std::size_t length,
+                      bool lossy = false, std::optional<std::size_t> split = {}) {
+    test::report(
+        "follow_roots, " + what + ", " + setup.root,
+        test::run_exhaustively(setup, universe(length > 1), length, test::run_all, lossy, split));
 }
 
 }  // namespace
@@ -169,36 +130,25 @@ TEST_CASE("each kernel call may fail once, and a root is followed again afterwar
         for (const bool report_existing : {true, false}) {
             Setup setup = make_setup(root);
             setup.options.report_existing = report_existing;
-            for_each_script(setup.world, universe(true), 1, [&](const Script& script) {
+            test::for_each_script(setup.world, universe(true), 1, [&](const Script& script) {
                 setup.script = script;
-                bool reached = true;
-                for (std::size_t position = 0; reached; ++position) {
-                    std::size_t ways = 1;
-                    for (std::size_t way = 0; way < ways; ++way) {
-                        std::size_t calls = 0;
-                        const auto fault = [&](std::string_view call) {
-                            if (calls++ != position)
-                                return 0;
-                            const std::vector<int> kinds = errors(call);
-                            ways = kinds.size();
-                            return way < ways ? -kinds[way] : 0;
-                        };
-                        const auto never = [](std::size_t) { return std::size_t{0}; };
-                        const Outcome outcome = test::run(setup, never, fault);
-                        reached = calls > position;
-                        faults += reached && way < ways ? 1 : 0;
-                        if (outcome.error.empty())
-                            continue;
-                        calls = 0;
-                        test::Transcript transcript;
-                        test::run(setup, never, fault, &transcript);
-                        FAIL_CHECK(outcome.error << "\n  root: " << root
-                                                 << ", script: " << test::to_string(script)
-                                                 << ", fault at call " << position << '\n'
-                                                 << transcript.text);
-                        return false;
-                    }
-                }
+                test::FaultPlan plan(errors);
+                const auto fault = [&](std::string_view call) { return plan.choose(call); };
+                const auto never = [](std::size_t) { return std::size_t{0}; };
+                do {
+                    const Outcome outcome = test::run(setup, never, fault);
+                    if (outcome.error.empty())
+                        continue;
+                    plan.restart();
+                    test::Transcript transcript;
+                    test::run(setup, never, fault, &transcript);
+                    FAIL_CHECK(outcome.error << "\n  root: " << root
+                                             << ", script: " << test::to_string(script)
+                                             << ", fault at call " << plan.position() << '\n'
+                                             << transcript.text);
+                    return false;
+                } while (plan.next());
+                faults += plan.injected();
                 return true;
             });
         }
@@ -268,15 +218,10 @@ TEST_CASE("a root is followed through long scripts at sampled moments") {
         }
         operations += setup.script.size();
         const std::size_t rarely = 1 + random() % 8;
-        std::mt19937_64 moments(seed);
-        const test::Moment moment = [&](std::size_t left) -> std::size_t {
-            return moments() % rarely != 0 ? 0 : 1 + moments() % left;
-        };
-        if (test::run(setup, moment).error.empty())
+        if (test::run(setup, test::sampled_moments(seed, rarely)).error.empty())
             continue;
-        moments.seed(seed);
         FAIL("seed " << seed << ": root " << setup.root << ": "
-                     << test::describe_failure(setup, moment));
+                     << test::describe_failure(setup, test::sampled_moments(seed, rarely)));
     }
     std::cout << "follow_roots, sampled: seeds " << first << " to " << last << ", " << operations
               << " operations\n";

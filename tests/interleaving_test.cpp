@@ -2,6 +2,7 @@
 // The promises of InotifyTree under every interleaving of short scripts, every lost record and
 // every fault, on the simulated kernel.
 #include "any_operation.hpp"
+#include "exhaustive.hpp"
 #include "schedule.hpp"
 #include "sim_client.hpp"
 #include "support.hpp"
@@ -23,8 +24,10 @@ namespace {
 
 using test::Op;
 using test::Outcome;
+using test::report;
 using test::Script;
 using test::Setup;
+using test::Totals;
 
 #ifdef INOTIFY_TESTS_SANITIZED
 constexpr bool sanitized = true;
@@ -80,60 +83,9 @@ std::vector<Op> universe() {
     return ops;
 }
 
-// Calls `visit` with each script of `length` operations that all succeed.
-template <typename Visit>
-void for_each_script(const sim::World& start, std::size_t length, Visit visit) {
-    const std::vector<Op> ops = universe();
-    Script script;
-    const auto extend = [&](auto& self, const sim::World& world) -> bool {
-        if (script.size() == length)
-            return visit(script);
-        for (const Op& op : ops) {
-            sim::World next = world;
-            if (op.run(next) != 0)
-                continue;
-            script.push_back(op);
-            const bool go_on = self(self, next);
-            script.pop_back();
-            if (!go_on)
-                return false;
-        }
-        return true;
-    };
-    extend(extend, start);
-}
-
-struct Totals {
-    std::size_t scripts = 0;
-    std::size_t schedules = 0;
-    std::string failure;
-};
-
-// `lossy`: each operation in turn meets a full queue. `split`: as in Op.
-Totals run_exhaustively(Setup setup, std::size_t length, bool lossy = false,
+Totals run_exhaustively(const Setup& setup, std::size_t length, bool lossy = false,
                         std::optional<std::size_t> split = {}) {
-    Totals totals;
-    for_each_script(setup.world, length, [&](const Script& script) {
-        ++totals.scripts;
-        for (std::size_t lost = 0; lost < (lossy ? length : 1); ++lost) {
-            setup.script = script;
-            setup.script[lost].lost = lossy;
-            for (Op& op : setup.script)
-                op.split = split;
-            totals.schedules += test::run_all(setup, totals.failure);
-            if (!totals.failure.empty())
-                return false;
-        }
-        return true;
-    });
-    return totals;
-}
-
-void report(std::string_view what, const Totals& totals) {
-    std::cout << what << ": " << totals.scripts << " scripts, " << totals.schedules
-              << " schedules, " << (totals.failure.empty() ? "no" : "A") << " divergence\n";
-    CHECK_MESSAGE(totals.failure.empty(), totals.failure);
-    CHECK(totals.schedules >= totals.scripts);
+    return test::run_exhaustively(setup, universe(), length, test::run_all, lossy, split);
 }
 
 // A script that is too long, or about too special a place, to be among those that are exhausted.
@@ -382,17 +334,13 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
         }
         const std::size_t rarely = 2 + random() % 6;  // once in so many calls, on average
         operations += setup.script.size();
-        std::mt19937_64 moments(seed);
-        const test::Moment moment = [&](std::size_t left) -> std::size_t {
-            return moments() % rarely != 0 ? 0 : 1 + moments() % left;
-        };
-        const Outcome outcome = test::run(setup, moment);
+        const Outcome outcome = test::run(setup, test::sampled_moments(seed, rarely));
         followed += follows ? 1 : 0;
         checked += follows && !outcome.silent_links ? 1 : 0;
         if (outcome.error.empty())
             continue;
-        moments.seed(seed);
-        FAIL("seed " << seed << ": " << test::describe_failure(setup, moment));
+        FAIL("seed " << seed << ": "
+                     << test::describe_failure(setup, test::sampled_moments(seed, rarely)));
     }
     std::cout << "sampled: seeds " << first << " to " << last << ", " << operations
               << " operations; " << followed << " scripts with links, all of them checked in "
@@ -472,42 +420,32 @@ TEST_CASE("each kernel call may fail once, in every way, and the promises hold a
             return {EACCES};
         return {};
     };
+    const std::vector<Op> ops = universe();
     std::size_t faults = 0;
     for (const bool report_existing : {true, false})
         for (const bool track_files : {false, true})
             for (const std::size_t length : {1U, 2U}) {
                 Setup setup = make_setup(report_existing, track_files);
-                for_each_script(setup.world, length, [&](const Script& script) {
+                test::for_each_script(setup.world, ops, length, [&](const Script& script) {
                     setup.script = script;
                     setup.world.unknown_types = faults % 2 == 0;
                     setup.world.lists_as_of_rewind = faults % 3 == 0;
-                    bool reached = true;
-                    for (std::size_t position = 0; reached; ++position) {
-                        std::size_t ways = 1;
-                        for (std::size_t way = 0; way < ways; ++way) {
-                            std::size_t calls = 0;
-                            const auto fault = [&](std::string_view call) {
-                                if (calls++ != position)
-                                    return 0;
-                                const std::vector<int> kinds = errors(call);
-                                ways = kinds.size();
-                                return way < ways ? -kinds[way] : 0;
-                            };
-                            const auto never = [](std::size_t) { return std::size_t{0}; };
-                            const Outcome outcome = test::run(setup, never, fault);
-                            reached = calls > position;
-                            faults += reached && way < ways ? 1 : 0;
-                            if (outcome.error.empty())
-                                continue;
-                            calls = 0;
-                            test::Transcript transcript;
-                            test::run(setup, never, fault, &transcript);
-                            FAIL_CHECK(outcome.error << "\n  script: " << test::to_string(script)
-                                                     << ", fault at call " << position << '\n'
-                                                     << transcript.text);
-                            return false;
-                        }
-                    }
+                    test::FaultPlan plan(errors);
+                    const auto fault = [&](std::string_view call) { return plan.choose(call); };
+                    const auto never = [](std::size_t) { return std::size_t{0}; };
+                    do {
+                        const Outcome outcome = test::run(setup, never, fault);
+                        if (outcome.error.empty())
+                            continue;
+                        plan.restart();
+                        test::Transcript transcript;
+                        test::run(setup, never, fault, &transcript);
+                        FAIL_CHECK(outcome.error << "\n  script: " << test::to_string(script)
+                                                 << ", fault at call " << plan.position() << '\n'
+                                                 << transcript.text);
+                        return false;
+                    } while (plan.next());
+                    faults += plan.injected();
                     return true;
                 });
             }

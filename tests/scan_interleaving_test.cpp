@@ -53,14 +53,10 @@ TEST_CASE("threads that share a first scan keep the promises in any order of the
             ++turns;
             return random() % running;
         };
-        std::mt19937_64 moments(seed);
-        const test::Moment moment = [&](std::size_t left) -> std::size_t {
-            return moments() % rarely != 0 ? 0 : 1 + moments() % left;
-        };
-        if (test::run(setup, moment).error.empty())
+        if (test::run(setup, test::sampled_moments(seed, rarely)).error.empty())
             continue;
-        moments.seed(seed);
-        FAIL("seed " << seed << ": " << test::describe_failure(setup, moment));
+        FAIL("seed " << seed << ": "
+                     << test::describe_failure(setup, test::sampled_moments(seed, rarely)));
     }
     std::cout << "scans on several threads: seeds " << first << " to " << last << ", " << turns
               << " calls in a chosen order\n";

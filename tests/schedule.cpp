@@ -9,6 +9,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -331,6 +332,12 @@ bool fails(const CaseLines& lines) {
 
 Outcome run(const Setup& setup, const Moment& moment, const Fault& fault, Transcript* transcript) {
     return Run(setup, moment, fault, transcript).run();
+}
+
+Moment sampled_moments(std::uint64_t seed, std::size_t rarely) {
+    return [random = std::mt19937_64(seed), rarely](std::size_t left) mutable -> std::size_t {
+        return random() % rarely != 0 ? 0 : 1 + random() % left;
+    };
 }
 
 std::string describe_failure(const Setup& setup, const Moment& moment) {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -66,6 +67,8 @@ private:
 
 /// Says before each kernel call how many operations happen, of those that are certain to be left.
 using Moment = std::function<std::size_t(std::size_t left)>;
+/// At random, about once in `rarely` calls; the same each time it is made for a seed.
+Moment sampled_moments(std::uint64_t seed, std::size_t rarely);
 /// The result of a kernel call that fails, or 0.
 using Fault = std::function<int(std::string_view call)>;
 
