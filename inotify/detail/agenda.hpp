@@ -6,6 +6,7 @@
 #include <inotify/detail/task.hpp>
 #include <inotify/detail/tree_model.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -78,6 +79,10 @@ public:
     }
     /// When the next failure is due; Time::max() if there is none.
     [[nodiscard]] Time next_due() const { return failures_.next_due(); }
+    /// How long that is from `now` on; there has to be a failure.
+    [[nodiscard]] std::chrono::milliseconds until_due(Time now) const {
+        return failures_.until_due(now);
+    }
 
     // Working it off.
 

@@ -87,4 +87,9 @@ void throw_invalid(const std::string& call, const std::string& argument,
     throw std::system_error(EINVAL, std::system_category(), call + ": " + argument + ": " + remedy);
 }
 
+void check_path(const char* call, const std::string& path) {
+    if (path.find('\0') != std::string::npos)
+        throw_invalid(call, path.c_str(), "a path must not hold a NUL byte");
+}
+
 }  // namespace inotify::detail

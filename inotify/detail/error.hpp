@@ -30,4 +30,7 @@ std::error_code event_error(int error);
 [[noreturn]] void throw_invalid(const std::string& call, const std::string& argument,
                                 const std::string& remedy);
 
+/// Throws std::system_error(EINVAL) if a path of the client's holds a NUL byte.
+void check_path(const char* call, const std::string& path);
+
 }  // namespace inotify::detail

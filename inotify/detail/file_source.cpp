@@ -23,11 +23,6 @@ constexpr Mask call_flags = IN::ONLYDIR | IN::DONT_FOLLOW | IN::MASK_ADD | IN::M
 // What happens to the inode that a name leads to comes as what happens to the name.
 constexpr Mask own_end = IN::DELETE_SELF | IN::MOVE_SELF;
 
-void check_path(const char* call, const std::string& path) {
-    if (path.find('\0') != std::string::npos)
-        throw_invalid(call, path.c_str(), "a path must not hold a NUL byte");
-}
-
 void check_mask(const char* call, const std::string& path, Mask mask) {
     if (!mask.intersects(IN::ALL_EVENTS))
         throw_invalid(call, path + ": mask " + to_string(mask),

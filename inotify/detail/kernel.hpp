@@ -93,14 +93,19 @@ public:
     virtual int stat(int directory, const std::string& name, bool follow_symlink, Stat& stat) = 0;
 };
 
-/// A directory that is open, or −errno; it is closed at the end.
+/// A directory that is open, or what open_path() opens, or −errno; it is closed at the end.
 class OpenDirectory {
 public:
     OpenDirectory(DirectoryCalls& calls, int descriptor) noexcept
         : calls_(&calls), descriptor_(descriptor) {}
     OpenDirectory(OpenDirectory&& other) noexcept
         : calls_(other.calls_), descriptor_(std::exchange(other.descriptor_, -1)) {}
-    OpenDirectory& operator=(OpenDirectory&&) = delete;
+    /// Closes what it had at the end of `other`.
+    OpenDirectory& operator=(OpenDirectory&& other) noexcept {
+        std::swap(calls_, other.calls_);
+        std::swap(descriptor_, other.descriptor_);
+        return *this;
+    }
     ~OpenDirectory() { close(); }
 
     void close() noexcept {

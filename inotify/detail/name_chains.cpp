@@ -53,7 +53,6 @@ public:
     }
     Walk(const Walk&) = delete;
     Walk& operator=(const Walk&) = delete;
-    ~Walk() { close(); }
 
     Sight run() {
         std::string rest = name_.absolute;
@@ -80,12 +79,6 @@ public:
     }
 
 private:
-    void close() {
-        if (here_ >= 0)
-            kernel_.close_directory(here_);
-        here_ = -1;
-    }
-
     void fail(int error, bool is_known) {
         if (sight_.error == 0)
             sight_.error = error;
@@ -93,32 +86,30 @@ private:
     }
 
     int enter_root() {
-        const int root = kernel_.open_path(Kernel::no_directory, "/");
-        if (root < 0)
-            return -root;
-        close();
-        here_ = root;
+        OpenDirectory root(kernel_, kernel_.open_path(Kernel::no_directory, "/"));
+        if (!root.is_open())
+            return root.error();
+        here_ = std::move(root);
         location_.assign(1, '/');
-        return -kernel_.stat(here_, "", false, stat_);
+        return -kernel_.stat(here_.get(), "", false, stat_);
     }
 
     // Goes on to an entry, or to the beginning of what is left where a link leads.
     int step(const std::string& entry, std::string& rest) {
-        const int opened = kernel_.open_path(here_, entry);
-        if (opened < 0)
-            return -opened;
+        OpenDirectory opened(kernel_, kernel_.open_path(here_.get(), entry));
+        if (!opened.is_open())
+            return opened.error();
         Stat stat;
-        int error = -kernel_.stat(opened, "", false, stat);
+        int error = -kernel_.stat(opened.get(), "", false, stat);
         if (error == 0 && stat.type == FileType::symlink &&
             (!rest.empty() || !name_.mask.contains(IN::DONT_FOLLOW))) {
             std::string link;
-            error = ++links_ > most_links ? ELOOP : -kernel_.read_link(opened, link);
-            kernel_.close_directory(opened);
+            error = ++links_ > most_links ? ELOOP : -kernel_.read_link(opened.get(), link);
+            opened.close();
             rest = link += rest;
             return error == 0 && rest.starts_with('/') ? enter_root() : error;
         }
-        close();
-        here_ = opened;
+        here_ = std::move(opened);
         stat_ = stat;
         append_name(location_, entry);
         return error;
@@ -126,7 +117,7 @@ private:
 
     // Before the entry is looked up.
     void watch_step(const std::string& entry) {
-        int wd = kernel_.add_watch(here_, location_, directory_mask_.bits());
+        int wd = kernel_.add_watch(here_.get(), location_, directory_mask_.bits());
         if (wd < 0) {
             // Adding it takes the right to read; a watch that is in place does without.
             const int error = -wd;
@@ -149,7 +140,7 @@ private:
         if (name_.mask.contains(IN::ONLYDIR) && !is_directory)
             return;
         const Mask mask = (name_.mask & target_flags) | walk_flags;
-        const int wd = kernel_.add_watch(here_, location_, mask.bits());
+        const int wd = kernel_.add_watch(here_.get(), location_, mask.bits());
         const Target& before = name_.target;
         if (wd >= 0) {
             sight_.target = {wd, is_directory, stat_.device, stat_.inode};
@@ -169,7 +160,7 @@ private:
     const Name& name_;
     Mask directory_mask_ = directory_mask;
     Sight sight_;
-    int here_ = -1;
+    OpenDirectory here_{kernel_, -1};  // or whatever else is there
     Stat stat_;
     std::string location_;  // the path of `here_` without links, for systems without /proc
     int links_ = 0;
@@ -311,10 +302,7 @@ NameChains::Finding NameChains::look(Id id) {
 Duration NameChains::until_due() const {
     if (!suspects_.empty())
         return Duration::zero();
-    if (failures_.empty())
-        return forever;
-    return std::max(std::chrono::ceil<Duration>(failures_.next_due() - kernel_.now()),
-                    Duration::zero());
+    return failures_.empty() ? forever : failures_.until_due(kernel_.now());
 }
 
 NameChains::Sight NameChains::see(Id id) {

@@ -96,6 +96,11 @@ RetryQueue::Time RetryQueue::next_due() const {
     return next;
 }
 
+std::chrono::milliseconds RetryQueue::until_due(Time now) const {
+    using std::chrono::milliseconds;
+    return std::max(std::chrono::ceil<milliseconds>(next_due() - now), milliseconds::zero());
+}
+
 void RetryQueue::enter(NodeId node, Failure& failure, Time now) {
     if (is_shortage(failure.error)) {
         const auto [shortage, begins] = shortages_.try_emplace(failure.error);

@@ -53,6 +53,8 @@ public:
 
     /// When the next one is due; Time::max() if none ever is.
     [[nodiscard]] Time next_due() const;
+    /// How long that is from `now` on; zero if it is over. There has to be one.
+    [[nodiscard]] std::chrono::milliseconds until_due(Time now) const;
 
     [[nodiscard]] bool empty() const noexcept { return failures_.empty(); }
     [[nodiscard]] bool contains(NodeId node) const { return failures_.contains(node); }

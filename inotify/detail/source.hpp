@@ -4,6 +4,7 @@
 
 #include <inotify/inotify.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -30,6 +31,13 @@ inline void append_name(std::string& directory, std::string_view name) {
     if (!directory.ends_with('/'))
         directory += '/';
     directory += name;
+}
+
+/// The shorter of two limits, of which a negative one is none.
+inline Duration shorter(Duration a, Duration b) {
+    if (a.count() < 0 || b.count() < 0)
+        return std::max(a, b);
+    return std::min(a, b);
 }
 
 /// What a source knows of the name that an entry arrives at: whether it was another entry's until

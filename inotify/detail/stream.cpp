@@ -14,13 +14,6 @@
 namespace inotify::detail {
 namespace {
 
-// The shorter of two limits, of which a negative one is none.
-Duration shorter(Duration a, Duration b) {
-    if (a.count() < 0 || b.count() < 0)
-        return std::max(a, b);
-    return std::min(a, b);
-}
-
 // What is left of the session's timeout, rounded up so that it is never cut short; negative
 // for a session without one.
 Duration time_left(const Session& session) {

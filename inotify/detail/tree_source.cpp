@@ -315,11 +315,7 @@ void TreeSource::scan() {
 
 Duration TreeSource::until_due() {
     const Duration names = names_.until_due();
-    if (!agenda_.has_failures())
-        return names;
-    const Duration directories =
-        std::max(std::chrono::ceil<Duration>(agenda_.next_due() - kernel_.now()), Duration::zero());
-    return names == forever ? directories : std::min(names, directories);
+    return agenda_.has_failures() ? shorter(names, agenda_.until_due(kernel_.now())) : names;
 }
 
 int TreeSource::add_watch(const std::filesystem::path&, Mask) { throw_managed("add_watch"); }

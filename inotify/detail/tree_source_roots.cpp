@@ -7,8 +7,7 @@
 namespace inotify::detail {
 
 void TreeSource::add_tree(const std::string& path) {
-    if (path.find('\0') != std::string::npos)
-        throw_invalid("inotify_add_watch", path.c_str(), "a path must not hold a NUL byte");
+    check_path("inotify_add_watch", path);
     if (options_.follow_roots) {
         follow_tree(path);
         return;
