@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The real kernel: the only file that makes system calls.
+// The real kernel: the only file that makes system calls on what is watched.
 #include <inotify/detail/error.hpp>
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/scan_pool.hpp>
