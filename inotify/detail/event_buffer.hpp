@@ -11,7 +11,7 @@
 namespace inotify::detail {
 
 /// First in, first out; when it runs empty it starts over in the same slots. What a burst made of
-/// them is given back by give_back().
+/// them is given back by give_back(). Each event has a mark beside it.
 class EventBuffer {
 public:
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
@@ -19,31 +19,51 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
 
     /// A slot at the end, with whatever it held before.
-    Event& push() {
+    Event& push(bool mark = false) {
         if (end_ == slots_.size())
             slots_.emplace_back();
-        return slots_[end_++];
+        slots_[end_].mark = mark;
+        return slots_[end_++].event;
     }
 
-    /// The event that was pushed last.
-    [[nodiscard]] Event& back() noexcept { return slots_[end_ - 1]; }
-
-    /// Swaps the first event into `event`.
-    void pop(Event& event) noexcept {
-        std::swap(event, slots_[begin_++]);
+    /// Swaps the first event into `event`, and returns its mark.
+    bool pop(Event& event) noexcept {
+        Slot& slot = slots_[begin_++];
+        std::swap(event, slot.event);
         if (begin_ == end_)
             begin_ = end_ = 0;
+        return slot.mark;
+    }
+
+    /// Puts events before all others, without marks.
+    void prepend(std::vector<Event> events) {
+        std::vector<Slot> slots;
+        slots.reserve(events.size() + size());
+        for (Event& event : events)
+            slots.push_back({std::move(event)});
+        for (; begin_ != end_; ++begin_)
+            slots.push_back(std::move(slots_[begin_]));
+        slots_ = std::move(slots);
+        begin_ = 0;
+        end_ = slots_.size();
+    }
+
+    /// Calls `visit` with each event and its mark, the last one first.
+    template <typename Visit>
+    void for_each_backwards(Visit visit) const {
+        for (std::size_t i = end_; i-- > begin_;)
+            visit(slots_[i].event, slots_[i].mark);
     }
 
     /// Frees the slots of an empty queue, unless they are few.
     void give_back() noexcept {
         begin_ = end_ = 0;
-        std::size_t bytes = slots_.capacity() * sizeof(Event);
+        std::size_t bytes = slots_.capacity() * sizeof(Slot);
         for (std::size_t i = 0; i < slots_.size() && bytes <= most_kept; ++i)
-            bytes += slots_[i].path.capacity() + slots_[i].filename.capacity() +
-                     slots_[i].moved_from.capacity();
+            bytes += slots_[i].event.path.capacity() + slots_[i].event.filename.capacity() +
+                     slots_[i].event.moved_from.capacity();
         if (bytes > most_kept)
-            std::vector<Event>().swap(slots_);
+            std::vector<Slot>().swap(slots_);
     }
 
     /// Removes the events for which `predicate` holds.
@@ -51,15 +71,19 @@ public:
     void erase_if(Predicate predicate) {
         std::size_t kept = begin_;
         for (std::size_t i = begin_; i < end_; ++i)
-            if (!predicate(slots_[i]))
+            if (!predicate(slots_[i].event))
                 std::swap(slots_[kept++], slots_[i]);
         end_ = kept;
     }
 
 private:
+    struct Slot {
+        Event event = {};
+        bool mark = false;
+    };
     static constexpr std::size_t most_kept = 16 * 1024;  // bytes
 
-    std::vector<Event> slots_;
+    std::vector<Slot> slots_;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
 };

@@ -53,9 +53,14 @@ NodeId Picture::create_link(NodeId directory, std::string_view name) {
 }
 
 void Picture::create_file(NodeId directory, std::string_view name, const Cause& cause) {
-    if (options_.track_files)
-        files_[directory].emplace(name);
-    report(directory, name, cause);
+    const bool replaces = add_file(directory, name);
+    if (wanted(cause.mask))
+        emit(directory, name, cause, replaces);
+}
+
+// True when there was a file of that name.
+bool Picture::add_file(NodeId directory, std::string_view name) {
+    return options_.track_files && !files_[directory].emplace(name).second;
 }
 
 void Picture::create_found_file(NodeId directory, const DirectoryEntry& entry, Report how) {
@@ -81,7 +86,6 @@ void Picture::restore_file(NodeId directory, const DirectoryEntry& entry,
         report_contents(destination.directory.id, destination.name);
 }
 
-// A mask may ask for one of these alone.
 void Picture::report_contents(NodeId directory, std::string_view name) {
     report(directory, name, found(IN::MODIFY));
     report(directory, name, found(IN::CLOSE_WRITE));
@@ -130,15 +134,14 @@ Taken Picture::take(NodeId directory, std::string_view name, const Cause& cause)
 }
 
 void Picture::put(const Taken& taken, NodeId directory, std::string_view name, const Cause& cause) {
-    if (options_.track_files && !taken.is_dir)
-        files_[directory].emplace(name);
+    const bool replaces = !taken.is_dir && add_file(directory, name);
     if (taken.node.id != no_node) {
         model_.attach(taken.node.id, directory, name);
         --detached_;
         path_node_ = no_node;
     }
     if (wanted(cause.mask))
-        emit(directory, name, cause).moved_from = taken.path;
+        emit(directory, name, cause, replaces).moved_from = taken.path;
 }
 
 void Picture::drop(NodeId node) {
@@ -177,13 +180,16 @@ void Picture::overflow() {
                     [&](NodeId node) { model_.set_state(node, NodeState::stale); });
 }
 
-Event& Picture::next_event() {
+Event& Picture::next_event(bool replaces) {
     Event* const direct = std::exchange(direct_, nullptr);
-    return direct != nullptr ? *direct : out_.push();
+    if (direct == nullptr)
+        return out_.push(replaces);
+    last_replaced_ = replaces;
+    return *direct;
 }
 
-Event& Picture::emit(NodeId directory, std::string_view name, const Cause& cause) {
-    Event& event = next_event();
+Event& Picture::emit(NodeId directory, std::string_view name, const Cause& cause, bool replaces) {
+    Event& event = next_event(replaces);
     write_event(event, model_[directory].wd, cause.mask, cause.cookie, path_of(directory), name);
     event.synthetic = cause.synthetic;
     return event;

@@ -138,6 +138,9 @@ public:
     void set_missing(NodeId node, bool is_missing) noexcept {
         model_.set_missing(node, is_missing);
     }
+    void set_remembered(NodeId node, bool is_remembered) noexcept {
+        model_.set_remembered(node, is_remembered);
+    }
     /// The descriptors of watched directories that were forgotten since the last call.
     std::vector<int> take_freed() noexcept { return std::exchange(freed_, {}); }
     /// The nodes that were forgotten since the last call.
@@ -151,6 +154,8 @@ public:
     /// Emits an event about an entry, or without a name about the directory itself, if it is
     /// wanted.
     void report(NodeId directory, std::string_view name, const Cause& cause);
+    /// Emits the events of a file's contents: a mask may ask for one of them alone.
+    void report_contents(NodeId directory, std::string_view name);
     /// Emits an event about a directory itself, whatever the mask.
     void report_self(NodeId node, Mask mask, bool synthetic = false);
     void report_error(NodeId node, std::error_code error);
@@ -160,12 +165,24 @@ public:
     // Outgoing events.
 
     [[nodiscard]] std::size_t pending() const noexcept { return out_.size(); }
-    void pop(Event& event) noexcept { out_.pop(event); }
+    void pop(Event& event) noexcept { last_replaced_ = out_.pop(event); }
     /// The next event is written here instead of being queued; null: it is queued. That saves most
     /// events a copy: reading one cost 1.10 times the bare read, and 1.16 when all were queued.
     void write_next_to(Event* event) noexcept { direct_ = event; }
     /// True when an event was written as write_next_to() says.
     [[nodiscard]] bool has_written() const noexcept { return direct_ == nullptr; }
+
+    /// Calls `visit` with each pending event, the last one first, and with whether it is about a
+    /// file that replaced another one, which the event does not say.
+    template <typename Visit>
+    void for_each_pending_backwards(Visit visit) const {
+        out_.for_each_backwards(visit);
+    }
+    /// The same of the event that was handed out last.
+    [[nodiscard]] bool last_replaced() const noexcept { return last_replaced_; }
+    /// Puts events that bring the client to the picture in the place of all that are pending about
+    /// entries.
+    void replace_pending(std::vector<Event> events);
 
     /// Nothing is left to do: gives back what a burst has made of the containers.
     void give_back_storage();
@@ -174,10 +191,10 @@ public:
     [[nodiscard]] std::string check() const;
 
 private:
-    void report_contents(NodeId directory, std::string_view name);
     void forget_file(NodeId directory, std::string_view name);
-    Event& next_event();
-    Event& emit(NodeId directory, std::string_view name, const Cause& cause);
+    Event& next_event(bool replaces = false);
+    Event& emit(NodeId directory, std::string_view name, const Cause& cause, bool replaces = false);
+    bool add_file(NodeId directory, std::string_view name);
     const std::string& path_of(NodeId node);
     void remove_subtree(NodeId top);
 
@@ -197,6 +214,7 @@ private:
     std::unordered_map<NodeId, FileNames> files_;  // with track_files
     EventBuffer out_;
     Event* direct_ = nullptr;
+    bool last_replaced_ = false;
     std::size_t detached_ = 0;
     std::vector<int> freed_;
     std::vector<NodeRef> forgotten_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -84,6 +85,7 @@ private:
 
 TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
+      since_(std::exchange(options.since, {})),
       options_(std::move(options)),
       queue_(kernel),
       picture_(options_),
@@ -95,11 +97,16 @@ TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     const Mask refused = options_.mask & (IN::ONESHOT | IN::MASK_ADD | IN::MASK_CREATE);
     if (refused)
         throw_invalid("InotifyTree", to_string(refused), "makes no sense in a tree; leave it out");
+    if (since_ && !options_.track_files)
+        throw_invalid("InotifyTree", "since", "needs track_files");
+    if (since_ && options_.report_existing)
+        throw_invalid("InotifyTree", "report_existing", "reports all; `since` what is different");
 }
 
 // While there is something to look at, records are handled ahead of the client, however slow it is:
 // what is new is watched soon, and the kernel's queue does not fill up.
 bool TreeSource::next(Event& event) {
+    compare_since();
     for (;;) {
         const bool runs_ahead = agenda_.has_task() && picture_.pending() < most_ahead;
         if (picture_.pending() != 0 && !runs_ahead) {
@@ -284,7 +291,7 @@ void TreeSource::add_tree(const std::string& path) {
     if (!options_.report_existing)
         scan();
     // The descriptor of other event loops shows that there is something to read.
-    if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work())
+    if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work() || since_)
         kernel_.wake();
 }
 
@@ -307,6 +314,61 @@ void TreeSource::remove_tree(const std::string& path) {
     for (Place& place : picture_.remove_root(root->node))
         agenda_.suspect(std::move(place), {});
     release();
+}
+
+Snapshot TreeSource::snapshot(const Event* fetched) {
+    if (!options_.track_files)
+        throw_invalid("snapshot", "an InotifyTree", "needs track_files");
+    compare_since();
+    SnapshotTaker taker(kernel_, queue_, disk_, picture_, agenda_);
+    taker.read();
+    taker.forget_queued();
+    taker.forget_uncertain();
+    taker.undo_pending(fetched);
+    release();
+    return Snapshot(std::make_shared<const SnapshotData>(taker.take()));
+}
+
+// The roots that were given before the first event is asked for are compared all at once: what has
+// moved from one to another has moved. What has happened during the scan is part of the difference.
+void TreeSource::compare_since() {
+    if (!since_ || picture_.roots().empty())
+        return;
+    const Snapshot since = *std::exchange(since_, {});
+    SnapshotTaker taker(kernel_, queue_, disk_, picture_, agenda_);
+    taker.read();
+    taker.forget_queued();
+    SnapshotChanges changes = compare_snapshots(since.data(), taker.data(),
+                                                [&](Mask mask) { return picture_.wanted(mask); });
+    picture_.replace_pending(std::exchange(changes.events, {}));
+    remember(since.data(), changes, taker);
+    release();
+}
+
+// What lies in a directory that could not be listed is known to the client still.
+void TreeSource::remember(const SnapshotData& since, const SnapshotChanges& changes,
+                          const SnapshotTaker& taker) {
+    for (const auto& [unlisted, former] : changes.unlisted) {
+        std::map<EntryId, NodeId> nodes{{former, taker.node_of(unlisted)}};
+        picture_.set_remembered(nodes[former], true);
+        std::vector<std::size_t> place;
+        for (EntryId id = former; (id = next_entry(since, id, place)) != no_entry;) {
+            const SnapshotEntry& entry = since[id];
+            const auto directory = nodes.find(entry.parent);
+            if (directory == nodes.end() || !changes.is_left[id])
+                continue;
+            const bool is_dir = entry.type == FileType::directory;
+            if (!is_dir)
+                picture_.create_file(directory->second, entry.name, silently);
+            if (!is_dir && entry.children.empty())
+                continue;
+            const NodeId node =
+                is_dir ? picture_.create_directory(directory->second, entry.name, silently)
+                       : picture_.create_link(directory->second, entry.name);
+            picture_.set_remembered(node, true);
+            nodes.emplace(id, node);
+        }
+    }
 }
 
 // What a root that goes on by itself is to watch, now that it is one.
