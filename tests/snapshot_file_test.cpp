@@ -215,7 +215,7 @@ TEST_CASE("what is no file is no snapshot, and does not block") {
 TEST_CASE("a save replaces the file and leaves nothing beside it") {
     const test::TempDir directory;
     const fs::path path = directory / "s";
-    for (const std::uint64_t number : {1, 2, 3}) {
+    for (const std::uint64_t number : {1U, 2U, 3U}) {
         large(number).save(path);
         CHECK(Snapshot::load(path).data()[1].inode == number);
     }
@@ -281,7 +281,7 @@ TEST_CASE("a save that is killed at any moment leaves the former file or the new
         ::close(pipe[1]);
         char begun = 0;
         REQUIRE(::read(pipe[0], &begun, 1) == 1);
-        for (std::atomic<unsigned> turns = random() % 2'000'000; turns > 0; --turns) {
+        for (std::atomic<unsigned long> turns = random() % 2'000'000; turns > 0; --turns) {
         }
         ::kill(child, SIGKILL);
         REQUIRE(::waitpid(child, nullptr, 0) == child);
