@@ -4,6 +4,7 @@
 
 #include <inotify/detail/snapshot_file.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <span>
