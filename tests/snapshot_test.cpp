@@ -275,6 +275,27 @@ TEST_CASE("an event that was peeked at has not been yielded") {
     CHECK(tree.snapshot().size() == 1);
 }
 
+TEST_CASE("a root whose end was not yielded is reported to have ended") {
+    const test::TempDir directory;
+    fs::create_directories(directory / "root/d");
+    Snapshot before_the_end;
+    {
+        InotifyTree tree(directory / "root", since({}));
+        fs::remove_all(directory / "root");
+        auto events = tree.event_gen();
+        for (auto it = events.begin(); it != events.end(); ++it) {  // the event is peeked at only
+            if (Snapshot now = tree.snapshot(); !now.data().roots.empty())
+                before_the_end = std::move(now);
+            if (!*it)
+                break;
+        }
+    }
+    REQUIRE(before_the_end.data().roots.size() == 1);
+    fs::create_directories(directory / "root/e");
+    InotifyTree tree(directory / "root", since(before_the_end));
+    CHECK(test::drain_lines(tree, directory) == Lines{"DELETE_SELF root", "CREATE|ISDIR root/e"});
+}
+
 TEST_CASE("taking a snapshot is not heard, whatever the mask asks for") {
     const test::TempDir directory;
     fs::create_directories(directory / "a/b");
