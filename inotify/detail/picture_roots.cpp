@@ -70,6 +70,22 @@ std::vector<Place> Picture::remove_root(NodeId node) {
     return erase_pending(path, taken);
 }
 
+void Picture::replace_pending(std::vector<Event> events) {
+    out_.erase_if([&](const Event& event) {
+        if (!event.filename.empty())
+            return true;
+        if (options_.follow_roots && event.mask.intersects(IN::CREATE | IN::DELETE_SELF | IN::MOVE_SELF | IN::IGNORED))
+            return true;
+        return !event.error && std::ranges::any_of(roots_, [&](const Root& root) {
+            const std::string& name = model_[root.node].name;
+            return event.path != name && is_within(event.path, name);
+        });
+    });
+    out_.prepend(std::move(events));
+    model_.for_each([](const Node& node) { return node.is_deleted && !node.is_root; },
+                    [&](NodeId node) { model_.set_deleted(node, false); });
+}
+
 // Removes the events of what lies in `path`, and in no other root, which were not yielded yet. A
 // directory that has left it for another root is unknown to the client, and so is all that has
 // happened to it and in it since: it is reported to be gone, and found again as a new one.
