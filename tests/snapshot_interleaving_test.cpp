@@ -40,7 +40,7 @@ using test::Script;
 const std::string root = "/r";
 const Op kill{"kill", {}};
 
-/// A client that mirrors the files, too. What it has been told of it reads at the empty value, when
+/// A client that mirrors the files, too. What an event was about it reads at the empty value, when
 /// each path leads to what it takes it for; until then its contents are none.
 class Mirror {
 public:
@@ -490,7 +490,7 @@ TEST_CASE("of a directory that cannot be read nothing is said to be gone") {
         tree.add_tree(root);
         options.since = tree.snapshot();
     }
-    const auto told = [](inotify::InotifyTree& tree) {
+    const auto reported = [](inotify::InotifyTree& tree) {
         test::Lines result;
         for (const inotify::Event& event : test::drain(tree)) {
             std::ostringstream line;
@@ -503,13 +503,13 @@ TEST_CASE("of a directory that cannot be read nothing is said to be gone") {
     world.unlink("/r/a/g");
     test::KernelTree tree(world.make_kernel(), options);
     tree.add_tree(root);
-    const test::Lines first = told(tree);
+    const test::Lines first = reported(tree);
     REQUIRE(first.size() == 1);
     CHECK(test::contains(first[0], "Permission denied"));
     CHECK(tree.snapshot().size() == 5);  // it is handed on
     world.allow("/r/a");
-    CHECK(told(tree) == test::Lines{"MODIFY /r/a/f (synthetic)", "DELETE /r/a/g (synthetic)",
-                                    "MODIFY /r/a/x/f (synthetic)"});
+    CHECK(reported(tree) == test::Lines{"MODIFY /r/a/f (synthetic)", "DELETE /r/a/g (synthetic)",
+                                        "MODIFY /r/a/x/f (synthetic)"});
     CHECK(tree.check() == "");
 }
 

@@ -161,7 +161,7 @@ TEST_CASE("a new hard link is a new file, and the former one has not moved") {
     CHECK(lines == Lines{"CREATE a link"});
 }
 
-TEST_CASE("contents whose size and mtime are the same are told by their ctime") {
+TEST_CASE("contents whose size and mtime are the same are known by their ctime") {
     const test::TempDir directory;
     test::write_file(directory / "f", "text");
     age();
@@ -179,7 +179,7 @@ TEST_CASE("a file that is too young for its time to tell is reported again") {
     CHECK(changed_since(snapshot, directory) == Lines{"MODIFY f", "CLOSE_WRITE f"});
 }
 
-TEST_CASE("each mask is told of contents in its own way") {
+TEST_CASE("contents are reported as the mask asks") {
     const test::TempDir directory;
     test::write_file(directory / "f");
     age();
@@ -294,6 +294,91 @@ TEST_CASE("a root whose end was not yielded is reported to have ended") {
     fs::create_directories(directory / "root/e");
     InotifyTree tree(directory / "root", since(before_the_end));
     CHECK(test::drain_lines(tree, directory) == Lines{"DELETE_SELF root", "CREATE|ISDIR root/e"});
+}
+
+TEST_CASE("a followed root that leads nowhere now has ended, and comes with what is in it") {
+    const test::TempDir directory;
+    fs::create_directories(directory / "root/d");
+    TreeOptions options = since({});
+    options.follow_roots = true;
+    options.since = InotifyTree(directory / "root", options).snapshot();
+    CHECK(options.since->size() == 1);
+    fs::rename(directory / "root", directory / "elsewhere");
+    InotifyTree tree(directory / "root", options);
+    CHECK(test::drain_lines(tree, directory) == Lines{"DELETE_SELF root", "IGNORED root"});
+    CHECK(tree.snapshot().data().roots.empty());
+    fs::create_directories(directory / "root/e");
+    CHECK(test::drain_lines(tree, directory) == Lines{"CREATE|ISDIR root", "CREATE|ISDIR root/e"});
+}
+
+TEST_CASE("a followed root that is replaced before the first event ends and comes") {
+    const test::TempDir directory;
+    fs::create_directories(directory / "root/d");
+    TreeOptions options = since({});
+    options.follow_roots = true;
+    options.since = InotifyTree(directory / "root", options).snapshot();
+    InotifyTree tree(directory / "root", options);
+    fs::rename(directory / "root", directory / "elsewhere");
+    fs::create_directories(directory / "root/e");
+    // Where the root went cannot be looked up, so what it has is unknown.
+    CHECK(test::drain_lines(tree, directory) == Lines{"DELETE|ISDIR root/d", "CREATE|ISDIR root/d",
+                                                      "MOVE_SELF root", "IGNORED root",
+                                                      "CREATE|ISDIR root", "CREATE|ISDIR root/e"});
+}
+
+TEST_CASE("a followed root whose coming was not yielded is not in a snapshot") {
+    const test::TempDir directory;
+    fs::create_directories(directory / "root/d");
+    TreeOptions options = since({});
+    options.follow_roots = true;
+    InotifyTree tree(directory / "root", options);
+    fs::rename(directory / "root", directory / "elsewhere");
+    fs::create_directories(directory / "root/e");
+    std::vector<std::size_t> roots;
+    auto events = tree.event_gen();
+    for (auto it = events.begin(); it != events.end(); ++it) {
+        roots.push_back(tree.snapshot().data().roots.size());  // the event is peeked at only
+        if (!*it)
+            break;
+    }
+    // Before MOVE_SELF and IGNORED of the former one, CREATE of the new one, what is in it, and the
+    // empty value.
+    CHECK(roots == std::vector<std::size_t>{1, 1, 0, 1, 1});
+}
+
+TEST_CASE("what lies behind followed links is compared, too") {
+    const test::TempDir directory;
+    for (const char* name : {"root/real/d", "outside/e"})
+        fs::create_directories(directory / name);
+    test::write_file(directory / "outside/f", "text");
+    fs::create_directory_symlink(directory / "outside", directory / "root/link");
+    TreeOptions options = since({});
+    options.follow_symlinks = true;
+    age();
+    {
+        InotifyTree tree(directory / "root", options);
+        test::drain(tree);
+        options.since = tree.snapshot();
+    }
+    {
+        InotifyTree tree(directory / "root", options);
+        CHECK(test::drain_lines(tree, directory) == Lines{});
+    }
+    fs::remove(directory / "outside/e");
+    test::write_file(directory / "outside/f", "TEXT");
+    fs::create_directory(directory / "outside/g");
+    SUBCASE("the link stays") {
+        InotifyTree tree(directory / "root", options);
+        CHECK(test::drain_lines(tree, directory) ==
+              Lines{"DELETE|ISDIR root/link/e", "MODIFY root/link/f", "CLOSE_WRITE root/link/f",
+                    "CREATE|ISDIR root/link/g"});
+    }
+    SUBCASE("the link is gone") {
+        fs::remove(directory / "root/link");
+        InotifyTree tree(directory / "root", options);
+        CHECK(test::drain_lines(tree, directory) ==
+              Lines{"DELETE root/link"});  // as in the stream: it carries what is below
+    }
 }
 
 TEST_CASE("taking a snapshot is not heard, whatever the mask asks for") {

@@ -71,10 +71,11 @@ std::vector<Place> Picture::remove_root(NodeId node) {
 }
 
 void Picture::replace_pending(std::vector<Event> events) {
+    constexpr Mask of_root = IN::CREATE | IN::DELETE_SELF | IN::MOVE_SELF | IN::IGNORED;
     out_.erase_if([&](const Event& event) {
         if (!event.filename.empty())
             return true;
-        if (options_.follow_roots && event.mask.intersects(IN::CREATE | IN::DELETE_SELF | IN::MOVE_SELF | IN::IGNORED))
+        if (options_.follow_roots && event.mask.intersects(of_root))
             return true;
         return !event.error && std::ranges::any_of(roots_, [&](const Root& root) {
             const std::string& name = model_[root.node].name;

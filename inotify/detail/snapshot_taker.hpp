@@ -18,7 +18,7 @@
 
 namespace inotify::detail {
 
-/// Reads what the picture has from the disk, and takes back what the client has not been told.
+/// Reads what the picture has from the disk, and takes back what the client has not seen.
 /// docs/design.md says why each step is necessary.
 class SnapshotTaker {
 public:
