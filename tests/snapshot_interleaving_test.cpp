@@ -49,13 +49,18 @@ public:
     /// It looks for itself.
     void look(const sim::World& world) {
         picture_ = test::Picture(root, world.tree(root));
+        picture_.set_has_root(world.is_dir(root));
         files_.clear();
         forget_all();
         read(world);
     }
 
     /// The watch descriptors that it knows are not those of another tree.
-    void go_on() { picture_ = test::Picture(root, picture_.entries()); }
+    void go_on() {
+        const bool has_root = picture_.has_root();
+        picture_ = test::Picture(root, picture_.entries());
+        picture_.set_has_root(has_root);
+    }
 
     void read(const sim::World& world) {
         for (auto& [path, contents] : files_)
@@ -69,6 +74,9 @@ public:
         const std::string path = event.full_path().native();
         if (event.mask.intersects(IN::Q_OVERFLOW)) {
             forget_all();
+        } else if (event.filename.empty()) {
+            if (picture_.entries().empty())
+                files_.clear();
         } else if (event.mask.intersects(IN::DELETE | IN::MOVED_FROM)) {
             take(path, event.cookie);
         } else if (event.mask.intersects(IN::MOVED_TO) && !event.moved_from.empty()) {
@@ -82,6 +90,8 @@ public:
     }
 
     [[nodiscard]] std::string wrong(const sim::World& world) const {
+        if (picture_.has_root() != world.is_dir(root))
+            return picture_.has_root() ? "has the root" : "lacks the root";
         const auto disk = world.tree(root);
         for (const auto& [path, directory] : disk) {
             const auto entry = picture_.entries().find(path);
@@ -133,6 +143,9 @@ public:
           moment_(moment),
           snapshot_early_(snapshot_early) {}
 
+    /// The root is a name, and may go and come again.
+    void follow_root() { follows_root_ = true; }
+
     std::string run() {
         world_.merges_moves = false;
         mirror_.look(world_);
@@ -161,7 +174,7 @@ public:
         }
         world_.before_call = nullptr;
         fail_if(mirror_.wrong(world_));
-        if (error_.empty())
+        if (error_.empty() && !follows_root_)
             fail_if(test::wrong_watches(world_, *tree_, root));
         if (world_.open_directories() != 0)
             fail_if("a directory was left open");
@@ -191,6 +204,7 @@ private:
         inotify::TreeOptions options;
         options.track_files = true;
         options.since = std::move(since);
+        options.follow_roots = follows_root_;
         tree_.emplace(world_.make_kernel(), options);
         tree_->add_tree(root);
     }
@@ -296,6 +310,7 @@ private:
     std::size_t kill_at_ = SIZE_MAX;
     bool was_killed_ = false;
     bool acts_ = false;
+    bool follows_root_ = false;
     bool saves_ = true;
     bool is_killed_ = false;
     bool is_split_ = false;  // records of the last operation are to be queued
@@ -513,10 +528,29 @@ TEST_CASE("of a directory that cannot be read nothing is said to be gone") {
     CHECK(tree.check() == "");
 }
 
+namespace {
+
+// An operation in the root, or one that takes it away, or brings one.
+Op any_operation_or_root(std::mt19937_64& random, std::size_t names) {
+    const std::string outside = std::string("/o/") + "wxyz"[random() % names];
+    switch (random() % 12) {
+    case 0: return {"rename", root, outside};
+    case 1:
+    case 2: return {"rename", outside, root};
+    case 3: return {"exchange", root, outside};
+    case 4: return {"mkdir", root};
+    default: return test::any_operation(random, names);
+    }
+}
+
 // The operations happen at random moments, and snapshots are taken within cycles, too; the kill is
 // at a random one as well.
-TEST_CASE("a client that is killed goes on from its snapshot: random scripts") {
-    const auto [first, last] = test::seeds(20'000);
+void run_randomly(std::string_view what, unsigned count, bool follows_root) {
+    const auto [first, last] = test::seeds(count);
+    const auto any_operation = [&](std::mt19937_64& random, std::size_t names) {
+        return follows_root ? any_operation_or_root(random, names)
+                            : test::any_operation(random, names);
+    };
     Totals totals;
     for (unsigned seed = first; seed <= last && totals.failure.empty(); ++seed) {
         std::mt19937_64 random(seed);
@@ -525,13 +559,13 @@ TEST_CASE("a client that is killed goes on from its snapshot: random scripts") {
         for (const char* path : {"/r", "/o"})
             world.mkdir(path);
         for (int i = 0; i < 20; ++i)
-            test::any_operation(random, names).run(world);
+            any_operation(random, names).run(world);
         world.file_time += 10'000'000'000;
         sim::World later = world;
         Script script;
         const std::size_t length = 1 + random() % 8;
         while (script.size() < length)
-            if (Op op = test::any_operation(random, names); op.run(later) == 0) {
+            if (Op op = any_operation(random, names); op.run(later) == 0) {
                 // A write(2) that takes longer than a snapshot is what this cannot see.
                 if (random() % 2 == 0 && op.name != "write" && op.name != "create")
                     op.split = random() % 6;
@@ -553,8 +587,20 @@ TEST_CASE("a client that is killed goes on from its snapshot: random scripts") {
         ++totals.scripts;
         ++totals.runs;
         Run run(world, script, ages, moment, snapshot_early);
+        if (follows_root)
+            run.follow_root();
         if (const std::string wrong = run.run(); !wrong.empty())
             totals.failure = "seed " + std::to_string(seed) + ": " + wrong + '\n' + run.text();
     }
-    totals.report("snapshots, random");
+    totals.report(what);
+}
+
+}  // namespace
+
+TEST_CASE("a client that is killed goes on from its snapshot: random scripts") {
+    run_randomly("snapshots, random", 20'000, false);
+}
+
+TEST_CASE("a client that is killed goes on from its snapshot: a followed root, random scripts") {
+    run_randomly("snapshots, random, a followed root", 10'000, true);
 }

@@ -9,12 +9,6 @@
 namespace inotify::detail {
 namespace {
 
-bool is_within(const std::string& path, const std::string& directory) {
-    std::string below = directory;
-    append_name(below, {});
-    return path == directory || path.starts_with(below);
-}
-
 // Moves a path from one directory to another, if it lies there.
 void respell(std::string& path, const std::string& before, const std::string& after) {
     if (before.empty() || !is_within(path, before))
@@ -71,16 +65,15 @@ std::vector<Place> Picture::remove_root(NodeId node) {
 }
 
 void Picture::replace_pending(std::vector<Event> events) {
-    constexpr Mask of_root = IN::CREATE | IN::DELETE_SELF | IN::MOVE_SELF | IN::IGNORED;
     out_.erase_if([&](const Event& event) {
         if (!event.filename.empty())
             return true;
-        if (options_.follow_roots && event.mask.intersects(of_root))
-            return true;
-        return !event.error && std::ranges::any_of(roots_, [&](const Root& root) {
-            const std::string& name = model_[root.node].name;
-            return event.path != name && is_within(event.path, name);
-        });
+        if (event.error || event.mask.intersects(IN::Q_OVERFLOW))
+            return false;
+        return options_.follow_roots || std::ranges::any_of(roots_, [&](const Root& root) {
+                   const std::string& name = model_[root.node].name;
+                   return event.path != name && is_within(event.path, name);
+               });
     });
     out_.prepend(std::move(events));
     model_.for_each([](const Node& node) { return node.is_deleted && !node.is_root; },

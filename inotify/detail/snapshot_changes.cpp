@@ -138,11 +138,6 @@ private:
                      !result_.is_left[*id])
                 report(before_, *id, IN::DELETE | kind);
         }
-        if (before_[root].type == FileType::unknown) {  // its end has not been reported
-            Event& event = result_.events.emplace_back();
-            write_event(event, -1, IN::DELETE_SELF, 0, before_[root].name, {});
-            event.synthetic = true;
-        }
         if (is_unlisted(root))
             result_.unlisted.emplace_back(later_[root], root);
     }

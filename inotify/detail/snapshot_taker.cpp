@@ -2,6 +2,8 @@
 // Takes a snapshot of a picture.
 #include <inotify/detail/snapshot_taker.hpp>
 
+#include <inotify/detail/source.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -226,14 +228,16 @@ void SnapshotTaker::undo_departure(const Event& event, EntryId directory) {
     undone_.erase(moved);
 }
 
-// A root that has ended is known to the client; that it ends is said twice.
+// A root that has ended is known to the client; that it ends is said twice. What was in it is of no
+// account: it ends with the root.
 void SnapshotTaker::undo_end(const Event& event) {
-    if (resolve(event.path) == no_entry && std::ranges::none_of(data_.roots, [&](EntryId root) {
-            return event.path.starts_with(data_[root].name + '/');
-        })) {
-        const EntryId root = data_.add_root(event.path);
-        data_[root].type = FileType::unknown;
-    }
+    const bool is_below = std::ranges::any_of(data_.roots, [&](EntryId root) {
+        return event.path != data_[root].name && is_within(event.path, data_[root].name);
+    });
+    if (is_below || data_.root(event.path) != no_entry)
+        return;
+    const EntryId root = data_.add_root(event.path);
+    data_[root].type = FileType::unknown;
 }
 
 void SnapshotTaker::add_unknown(EntryId directory, const std::string& name, bool is_dir) {
@@ -243,7 +247,8 @@ void SnapshotTaker::add_unknown(EntryId directory, const std::string& name, bool
 // Where roots overlap the entry is the one that has what is in the directory.
 EntryId SnapshotTaker::resolve(std::string_view path) const {
     for (const EntryId root : data_.roots)
-        if (const EntryId id = resolve_in(root, path); id != no_entry && !data_[id].is_alias)
+        if (const EntryId id = resolve_in(root, path);
+            id != no_entry && !data_[id].is_alias && data_[root].type == FileType::directory)
             return id;
     return no_entry;
 }

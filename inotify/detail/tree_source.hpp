@@ -59,7 +59,7 @@ private:
 
     std::function<void(const Record&)> listener();
     void compare_since();
-    void report_absent_roots(const SnapshotData& since, std::vector<Event>& events) const;
+    std::vector<Event> roots_since(const SnapshotData& since) const;
     void remember(const SnapshotData& since, const SnapshotChanges& changes,
                   const SnapshotTaker& taker);
     bool advance(ScanThreads* threads = nullptr);

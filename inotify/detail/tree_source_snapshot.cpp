@@ -4,7 +4,9 @@
 
 #include <inotify/detail/error.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,25 +38,41 @@ void TreeSource::compare_since() {
     taker.read();
     taker.forget_queued();
     SnapshotChanges changes = compare_snapshots(since.data(), taker.data(),
-                                                 [&](Mask mask) { return picture_.wanted(mask); });
-    report_absent_roots(since.data(), changes.events);
-    picture_.replace_pending(std::exchange(changes.events, {}));
+                                                [&](Mask mask) { return picture_.wanted(mask); });
+    std::vector<Event> events = roots_since(since.data());
+    std::ranges::move(changes.events, std::back_inserter(events));
+    picture_.replace_pending(std::move(events));
     remember(since.data(), changes, taker);
     release();
 }
 
-// A followed root that the client knows may lead nowhere now.
-void TreeSource::report_absent_roots(const SnapshotData& since, std::vector<Event>& events) const {
+// Of the roots themselves. A followed one that the client knows may lead nowhere now, and one that
+// has come is new to it; of any the client may not have heard that its former directory has ended.
+std::vector<Event> TreeSource::roots_since(const SnapshotData& since) const {
+    std::vector<Event> events;
+    const auto report = [&](const std::string& path, Mask mask) {
+        Event& event = events.emplace_back();
+        write_event(event, -1, mask, 0, path, {});
+        event.synthetic = true;
+    };
     for (const EntryId root : since.roots) {
         const std::string& path = since[root].name;
-        if (names_.find(path) == no_node || picture_.find_root(path) != nullptr)
+        const bool is_followed = names_.find(path) != no_node;
+        const bool is_there = picture_.find_root(path) != nullptr;
+        if (is_there ? since[root].type == FileType::directory : !is_followed)
             continue;
-        for (const Mask mask : {IN::DELETE_SELF, IN::IGNORED}) {
-            Event& event = events.emplace_back();
-            write_event(event, -1, mask, 0, path, {});
-            event.synthetic = true;
-        }
+        report(path, IN::DELETE_SELF);
+        if (is_followed)
+            report(path, IN::IGNORED);
     }
+    for (const Picture::Root& root : picture_.roots()) {
+        const Node& node = picture_.model()[root.node];
+        const EntryId former = since.root(node.name);
+        const bool is_new = former == no_entry || since[former].type != FileType::directory;
+        if (options_.follow_roots && node.state != NodeState::alias && is_new)
+            report(node.name, IN::CREATE | IN::ISDIR);
+    }
+    return events;
 }
 
 // What lies in a directory that could not be listed is known to the client still.
