@@ -70,8 +70,8 @@ struct TreeOptions {
     /// as moves where their inode shows it, files where inode, size and mtime do. A file that is
     /// another one by inode, size, mtime or ctime, or of which that is unknown, comes as each of
     /// MODIFY, ATTRIB and CLOSE_WRITE that the mask asks for. These events have no watch
-    /// descriptor. What lies in a directory that cannot be read is taken to be still there. Of followed
-    /// roots a new one comes with its CREATE, and one that leads nowhere now ends. Needs
+    /// descriptor. What lies in a directory that cannot be read is taken to be still there. Of
+    /// followed roots a new one comes with its CREATE, and one that leads nowhere now ends. Needs
     /// `track_files`, and goes without `report_existing`; else the constructor throws EINVAL.
     std::optional<Snapshot> since = {};
     /// How many threads carry out the system calls of a first scan, the one that calls the
