@@ -283,7 +283,8 @@ void Follower::note_arrival(NodeId node, const RenameRecord& to, bool says_itsel
     if (!agenda_.has_suspects())
         return;
     // Whether something was there, as after an exchange, nobody can see any more.
-    if (const auto destination = agenda_.clear_suspect({picture_.model().ref(node), to.name}))
+    const auto destination = agenda_.clear_suspect({picture_.model().ref(node), to.name});
+    if (destination && options_.track_files)
         picture_.report_contents(*destination);
 }
 
