@@ -103,6 +103,10 @@ inline constexpr Mask MOVE_SELF = 0x0000'0800;
 inline constexpr Mask CLOSE = CLOSE_WRITE | CLOSE_NOWRITE;
 /// Either record of a rename (IN_MOVE).
 inline constexpr Mask MOVE = MOVED_FROM | MOVED_TO;
+/// What changes names and contents: CREATE, DELETE, MOVE and CLOSE_WRITE, the mask that most
+/// programs want. Reading is no part of it, so a program may open what is reported. The kernel has
+/// no such name.
+inline constexpr Mask CHANGES = CREATE | DELETE | MOVE | CLOSE_WRITE;
 /// Every event that can be asked for (IN_ALL_EVENTS).
 inline constexpr Mask ALL_EVENTS = 0x0000'0fff;
 
