@@ -20,26 +20,23 @@ namespace IN = inotify::IN;
 // The paths that the events up to now have brought.
 struct Mirror {
     std::set<std::string> paths;
-    std::map<std::uint32_t, std::vector<std::string>> moving;  // by cookie: below the old path
+    std::map<std::uint32_t, std::vector<std::string>> moving;  // by cookie: what was below
 
     void apply(const inotify::Event& event) {
-        if (event.filename.empty())  // of a root itself, an overflow, an error
-            return;
-        const std::string path = event.full_path().native();
+        const std::string path = event.full_path();
         if (event.mask.intersects(IN::DELETE | IN::MOVED_FROM)) {
-            // What is below lies side by side in the set: the work is that of what is taken out.
-            const std::string prefix = path + '/';
-            std::vector<std::string>& below = moving[event.cookie];
-            below.clear();
+            // What is below lies side by side, up to the character behind '/': so the work is that
+            // of what is taken out.
+            const auto below = paths.lower_bound(path + '/');
+            const auto end = paths.lower_bound(path + '0');
+            moving[event.cookie].assign(below, end);
+            paths.erase(below, end);
             paths.erase(path);
-            for (auto entry = paths.lower_bound(prefix);
-                 entry != paths.end() && entry->starts_with(prefix); entry = paths.erase(entry))
-                below.push_back(entry->substr(path.size()));
         } else if (event.mask.intersects(IN::CREATE | IN::MOVED_TO)) {
             paths.insert(path);
             if (!event.moved_from.empty())
-                for (const std::string& rest : moving[event.cookie])
-                    paths.insert(path + rest);
+                for (const std::string& old : moving[event.cookie])
+                    paths.insert(path + old.substr(event.moved_from.size()));
         }
     }
 
