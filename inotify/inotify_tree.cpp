@@ -44,6 +44,8 @@ void InotifyTree::remove_tree(const std::filesystem::path& root) {
 
 InotifyTree::Coverage InotifyTree::coverage() const { return source().coverage(); }
 
+Snapshot InotifyTree::snapshot() { return source().snapshot(stream().unyielded()); }
+
 detail::TreeSource& InotifyTree::source() const noexcept {
     return static_cast<detail::TreeSource&>(stream().source());
 }

@@ -7,6 +7,7 @@
 #if __cplusplus >= 202002L
 
 #include <inotify/inotify.hpp>
+#include <inotify/snapshot.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,6 +64,16 @@ struct TreeOptions {
     /// synthetic CREATE|ISDIR with an empty `filename`, then what is in it. What cannot be watched
     /// on the way to it comes as an event with `error`, and is in coverage().
     bool follow_roots = false;
+    /// First yield, as synthetic events, what is different from a snapshot: of the roots that are
+    /// given before the first event is asked for, which should be spelled as they were then; a root
+    /// that the snapshot does not have is new, with all that is in it. Directories that moved come
+    /// as moves where their inode shows it, files where inode, size and mtime do. A file that is
+    /// another one by inode, size, mtime or ctime, or of which that is unknown, comes as each of
+    /// MODIFY, ATTRIB and CLOSE_WRITE that the mask asks for. These events have no watch
+    /// descriptor. What lies in a directory that cannot be read is taken to be still there. Of
+    /// followed roots a new one comes with its CREATE, and one that leads nowhere now ends. Needs
+    /// `track_files`, and goes without `report_existing`; else the constructor throws EINVAL.
+    std::optional<Snapshot> since = {};
     /// How many threads carry out the system calls of a first scan, the one that calls the
     /// constructor or add_tree() among them. 0: as many as help, at most four and no more than the
     /// machine has, once 2,000 directories have been found; 1: no other. More than 64 are 64. The
@@ -168,6 +180,18 @@ public:
     };
     /// How much is watched now; exact at an empty value.
     [[nodiscard]] Coverage coverage() const;
+
+    /// What a client knows that has applied every event which was yielded so far: give it to a
+    /// later tree as TreeOptions::since, and that client, applying its events, holds the disk and
+    /// has been told of every file that changed in between. Save it when what the events asked for
+    /// is done; the best moment is the empty value, when nothing is pending. A file of which an
+    /// event is still to be yielded, or whose ctime is so young that a change right now would leave
+    /// it the same, is kept as unknown, and reported again.
+    ///
+    /// Calls fstatat(2) on each file. Ask for MODIFY as well as CLOSE_WRITE: what is written to a
+    /// file that is still open has not been reported otherwise. Throws std::system_error(EINVAL)
+    /// without `track_files`.
+    [[nodiscard]] Snapshot snapshot();
 
     /// @cond
 protected:

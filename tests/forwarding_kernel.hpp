@@ -59,6 +59,7 @@ public:
         return inner_->resolve(path, result);
     }
     std::chrono::steady_clock::time_point now() override { return inner_->now(); }
+    std::int64_t file_time() override { return inner_->file_time(); }
     long limit(const std::string& name) override { return inner_->limit(name); }
 
 private:

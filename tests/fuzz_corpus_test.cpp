@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the fuzzers found or reached is run again as an ordinary test.
 #include "fuzz/record_target.hpp"
+#include "fuzz/snapshot_target.hpp"
 #include "fuzz/tree_target.hpp"
 
 #include <doctest/doctest.h>
@@ -39,6 +40,15 @@ TEST_CASE("the record reader passes its fuzzer's corpus") {
     for (const fs::path& path : paths) {
         const std::string bytes = contents(path);
         CHECK_MESSAGE(fuzz::run_record(std::as_bytes(std::span(bytes))).empty(), path.native());
+    }
+    MESSAGE(paths.size(), " inputs");
+}
+
+TEST_CASE("the file of a snapshot passes its fuzzer's corpus") {
+    const auto paths = inputs("snapshot");
+    for (const fs::path& path : paths) {
+        const std::string bytes = contents(path);
+        CHECK_MESSAGE(fuzz::run_snapshot(std::as_bytes(std::span(bytes))).empty(), path.native());
     }
     MESSAGE(paths.size(), " inputs");
 }

@@ -116,6 +116,11 @@ public:
         return std::chrono::steady_clock::time_point(world_.time);
     }
 
+    std::int64_t file_time() override {
+        begin("file_time");
+        return world_.file_time;
+    }
+
     int wait(std::chrono::milliseconds) override {
         if (const int fault = begin("wait"); fault < 0)
             return fault;
@@ -241,6 +246,9 @@ public:
         result.type = inode.type;
         result.device = inode.device;
         result.inode = id;
+        result.size = inode.empty ? 0 : 1;
+        result.mtime = inode.mtime;
+        result.ctime = inode.ctime;
         result.leaf = inode.type == FileType::directory && inode.links == 2 &&
                       world_.counts_subdirectories &&
                       inode.device == world_.inodes_[start.inode].device;
@@ -435,7 +443,7 @@ private:
 
     // The cookie is not compared, and IN_IGNORED never merges.
     [[nodiscard]] bool same_as_last(int wd, std::uint32_t mask, std::string_view name) const {
-        if (records_ == 0)
+        if (records_ == 0 || ((mask & IN_MOVE) != 0 && !world_.merges_moves))
             return false;
         const inotify_event last = header_at(last_);
         const auto* text =
@@ -640,6 +648,9 @@ int World::write(std::string_view path) {
     if (inodes_[place.inode].type == FileType::other)
         return -ENXIO;
     inodes_[place.inode].empty = false;
+    ++inodes_[place.inode].writes;
+    inodes_[place.inode].mtime = file_time;
+    touch(place.inode);
     send_use(place, IN_OPEN);
     send_use(place, IN_MODIFY);
     send_use(place, IN_CLOSE_WRITE);
@@ -665,6 +676,7 @@ int World::unlink(std::string_view path) {
         return -EISDIR;
     detach(place.inode, place.directory, place.name);
     move_handles(place, {});
+    touch(place.inode);
     send_self(place.inode, IN_ATTRIB);
     send_deleted(place.inode);
     send_name(place.directory, IN_DELETE, place.name, place.inode);
@@ -720,6 +732,8 @@ int World::move(std::string_view from, std::string_view to, bool exchanging) {
     const Place displaced = exchanging ? old_place : Place{};
     move_handles({new_place.mount, new_place.directory, target, new_place.name}, displaced);
     move_handles(old_place, new_place);
+    touch(source);
+    touch(target);
     if (!exchanging) {
         send_move(old_place, new_place, target);
         if (target != 0)
@@ -754,6 +768,7 @@ int World::link(std::string_view from, std::string_view to) {
     if (is_dir(old_place.inode))
         return -EPERM;
     attach(old_place.inode, new_place.directory, new_place.name);
+    touch(old_place.inode);
     send_self(old_place.inode, IN_ATTRIB);
     send_name(new_place.directory, IN_CREATE, new_place.name, old_place.inode);
     return 0;
@@ -776,6 +791,7 @@ int World::chmod(std::string_view path) {
     Place place;
     if (const int error = find(path, Last::follow, place); error < 0)
         return error;
+    touch(place.inode);
     send_use(place, IN_ATTRIB);
     return 0;
 }
@@ -897,6 +913,11 @@ std::map<std::string, bool> World::entries(Id directory) const {
     for (const auto& [name, entry] : inodes_[directory].entries)
         result.emplace(name, is_dir(entry.inode));
     return result;
+}
+
+std::pair<Id, std::size_t> World::contents(std::string_view path) const {
+    const Id id = inode(path);
+    return {id, inodes_[id].writes};
 }
 
 std::map<std::string, bool> World::tree(std::string_view path) const {
@@ -1092,6 +1113,7 @@ Id World::add_inode(FileType type, std::uint32_t device) {
     Inode& inode = inodes_.emplace_back();
     inode.type = type;
     inode.device = device;
+    inode.mtime = inode.ctime = file_time;
     return static_cast<Id>(inodes_.size() - 1);
 }
 

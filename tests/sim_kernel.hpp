@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace sim {
@@ -87,6 +88,8 @@ public:
     [[nodiscard]] Id directory(std::string_view path) const;
     /// What is in a directory: true for a directory.
     [[nodiscard]] std::map<std::string, bool> entries(Id directory) const;
+    /// What is in the file at `path`: another value whenever that is something else.
+    [[nodiscard]] std::pair<Id, std::size_t> contents(std::string_view path) const;
     /// Everything below `path`, whose spelling begins each one's: true for a directory.
     [[nodiscard]] std::map<std::string, bool> tree(std::string_view path) const;
 
@@ -109,12 +112,16 @@ public:
     std::size_t max_user_watches = 8192;
     std::size_t max_queued_events = 16384;
     bool counts_subdirectories = true;  // false: as btrfs, a link count says nothing
-    bool unknown_types = false;         // true: list() knows no types
+    // False: two files that are renamed to one name, one right after the other, leave two records.
+    // The kernel makes them one, and nothing says that the second one has come.
+    bool merges_moves = true;
+    bool unknown_types = false;  // true: list() knows no types
     // True: as on btrfs, list() shows nothing that was made since it began by rewinding. That is a
     // call of its own then, "rewind".
     bool lists_as_of_rewind = false;
-    std::size_t listed_at_once = SIZE_MAX;  // entries that list_first() finds at most
-    std::chrono::seconds time{};            // what the kernels' now() gives
+    std::size_t listed_at_once = SIZE_MAX;               // entries that list_first() finds at most
+    std::chrono::seconds time{};                         // what the kernels' now() gives
+    std::int64_t file_time = 1'700'000'000'123'456'789;  // what they give what changes
     // Chooses which of so many threads makes the next call; unset: a kernel makes no workers.
     std::function<std::size_t(std::size_t running)> choose_worker;
     bool workers_have_directories = true;  // false: as where unshare(2) is refused
@@ -130,8 +137,11 @@ private:
     struct Inode {
         inotify::detail::FileType type = inotify::detail::FileType::regular;
         bool denied = false;
-        bool removed = false;          // a directory without a name any more
-        bool empty = true;             // a file without bytes
+        bool removed = false;  // a directory without a name any more
+        bool empty = true;     // a file without bytes
+        std::size_t writes = 0;
+        std::int64_t mtime = 0;
+        std::int64_t ctime = 0;
         std::uint32_t links = 0;       // as st_nlink
         std::uint32_t device = 0;      // as st_dev
         std::uint32_t pins = 0;        // handles, mounts and removed but open directories below it
@@ -204,6 +214,7 @@ private:
     [[nodiscard]] std::string path_of(Place place) const;
 
     Id add_inode(inotify::detail::FileType type, std::uint32_t device);
+    void touch(Id inode) { inodes_[inode].ctime = file_time; }
     void attach(Id inode, Id directory, const std::string& name);
     void detach(Id inode, Id directory, const std::string& name);
     int move(std::string_view from, std::string_view to, bool exchanging);

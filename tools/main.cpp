@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "options.hpp"
 #include "print.hpp"
+#include "since.hpp"
 
 #include <inotify/batch.hpp>
 #include <inotify/inotify_tree.hpp>
@@ -73,8 +74,10 @@ std::unique_ptr<inotify::Inotify> make_stream(const Options& options) {
                                   .one_file_system = options.one_file_system,
                                   .follow_symlinks = options.follow_symlinks,
                                   .report_existing = options.existing,
-                                  .track_files = options.batch.has_value(),
+                                  .track_files = options.batch || options.since,
                                   .follow_roots = options.follow};
+        if (options.since)
+            tree.since = load_since(*options.since);
         if (!options.exclude.empty())
             tree.exclude = [&](std::string_view path) { return matches(options.exclude, path); };
         return std::make_unique<inotify::InotifyTree>(options.paths, tree);
@@ -97,8 +100,12 @@ public:
         : options_(options),
           printer_(options),
           stream_(make_stream(options)),
+          tree_(dynamic_cast<inotify::InotifyTree*>(stream_.get())),
           signals_(*stream_),
-          command_(options.command, options.restart) {}
+          command_(options.command, options.restart) {
+        if (options.since)
+            since_.emplace(*options.since, options.since_interval, *tree_);
+    }
 
     int run() {
         std::string note = "watching";
@@ -106,8 +113,12 @@ public:
             note += ' ' + path.native();
         note += options_.tree ? " and all below" : "";
         printer_.note(note + "; Ctrl-C " + (options_.timeout ? "or silence " : "") + "ends it");
-        if (!options_.batch)
-            return print_events();
+        if (!options_.batch) {
+            const int status = print_events();
+            if (since_)
+                since_->save();
+            return status;
+        }
         report_unwatched();
         if (options_.command.empty())
             return print_batches();
@@ -144,14 +155,20 @@ private:
 
     // Batches are of changes alone; among events each is one with an error.
     void report_unwatched() const {
-        if (const auto* tree = dynamic_cast<const inotify::InotifyTree*>(stream_.get()))
-            for (const auto& [path, error] : tree->coverage().unwatched)
+        if (tree_ != nullptr)
+            for (const auto& [path, error] : tree_->coverage().unwatched)
                 std::cerr << "inotify-watch: " << path << ": " << error.message() << '\n';
     }
 
     int print_events() {
         for (auto& event :
-             stream_->event_gen({.timeout = options_.timeout, .yield_empty = false})) {
+             stream_->event_gen({.timeout = options_.timeout, .yield_empty = since_.has_value()})) {
+            if (!event) {
+                since_->idle();
+                continue;
+            }
+            if (since_)
+                since_->note_event();
             if (event->mask == IN::Q_OVERFLOW || is_included(event->full_path().native())) {
                 printer_.print(*event);
                 if (is_last())
@@ -310,6 +327,8 @@ private:
     const Options& options_;
     Printer printer_;
     std::unique_ptr<inotify::Inotify> stream_;
+    inotify::InotifyTree* tree_;  // the stream, if it is one
+    std::optional<Since> since_;
     Signals signals_;
     Command command_;
     std::size_t counted_ = 0;

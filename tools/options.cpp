@@ -71,6 +71,17 @@ inotify::Duration to_duration(const char* option, double seconds) {
     return std::chrono::ceil<inotify::Duration>(std::chrono::duration<double>(seconds));
 }
 
+// Saving it in a tree would be another change there.
+void check_since(const Options& options) {
+    const auto directory = std::filesystem::weakly_canonical(*options.since).parent_path();
+    for (const auto& path : options.paths) {
+        const auto way = directory.lexically_relative(std::filesystem::weakly_canonical(path));
+        if (!way.empty() && *way.begin() != "..")
+            usage_error("--since: " + options.since->native() + " lies below " + path.native() +
+                        "; give a file elsewhere");
+    }
+}
+
 // What cannot be meant together.
 void check(const Options& options) {
     const bool names_depth = options.max_depth != inotify::unlimited;
@@ -78,12 +89,17 @@ void check(const Options& options) {
                                                      {names_depth, "--max-depth"},
                                                      {options.follow_symlinks, "--follow-symlinks"},
                                                      {options.one_file_system, "--one-file-system"},
-                                                     {options.existing, "--existing"}};
+                                                     {options.existing, "--existing"},
+                                                     {options.since.has_value(), "--since"}};
     for (const auto& [is_set, name] : of_trees)
         if (is_set && !options.tree)
             usage_error(std::string(name) + " is of use only with --tree");
     if (options.restart && options.command.empty())
         usage_error("--restart is of use only with a COMMAND");
+    if (options.since && options.existing)
+        usage_error("--since and --existing exclude each other");
+    if (options.since && options.batch)
+        usage_error("--since is of events; it excludes --batch and a COMMAND");
     if (options.json && options.null)
         usage_error("--json and --null exclude each other");
     if (options.timestamps && options.null)
@@ -93,6 +109,8 @@ void check(const Options& options) {
                                 options.timestamps || !options.command.empty();
     if (options.paths.empty() && asks_for_paths)
         usage_error("no PATH to watch (try --help)");
+    if (options.since)
+        check_since(options);
 }
 
 }  // namespace
@@ -102,6 +120,7 @@ Options parse(int argc, char** argv) {
     std::vector<std::string> masks;
     double batch = 0.2;
     double timeout = 0;
+    double since_interval = 10;
     std::optional<std::size_t> count;
     bool once = false;
 
@@ -122,6 +141,11 @@ Options parse(int argc, char** argv) {
     app.add_flag("--follow-symlinks", options.follow_symlinks, "Tree: go behind symbolic links");
     app.add_flag("--one-file-system", options.one_file_system, "Tree: stay on PATH's");
     app.add_flag("--existing", options.existing, "Tree: begin with what is there already");
+    app.add_option("--since", options.since,
+                   "Tree: begin with what has changed since FILE was written; write it again when "
+                   "it is quiet, and at the end");
+    auto* interval_option = app.add_option("--since-interval", since_interval,
+                                           "How often FILE is written at most (10)");
     auto* batch_option = app.add_option("-b,--batch", batch,
                                         "Print what has changed, net, once nothing has for SECONDS "
                                         "(with a COMMAND: 0.2)");
@@ -140,7 +164,9 @@ Options parse(int argc, char** argv) {
             option->type_name("NAMES");
         else if (name == "exclude" || name == "include")
             option->type_name("GLOB")->allow_extra_args(false);
-        else if (name == "batch" || name == "timeout")
+        else if (name == "since")
+            option->type_name("FILE");
+        else if (name == "batch" || name == "timeout" || name == "since-interval")
             option->type_name("SECONDS");
         else if (name == "count" || name == "max-depth")
             option->type_name("N");
@@ -172,6 +198,9 @@ Options parse(int argc, char** argv) {
         options.mask = parse_mask(masks);
     if (*batch_option || !options.command.empty())
         options.batch = to_duration("--batch", batch);
+    if (*interval_option && !options.since)
+        usage_error("--since-interval is of use only with --since");
+    options.since_interval = to_duration("--since-interval", since_interval);
     if (*timeout_option)
         options.timeout = to_duration("--timeout", timeout);
     if (count && *count == 0)

@@ -25,6 +25,8 @@ struct Options {
     bool follow_symlinks = false;
     bool one_file_system = false;
     bool existing = false;
+    std::optional<std::filesystem::path> since;
+    inotify::Duration since_interval{};
 
     std::optional<inotify::Duration> batch;  // how long it is quiet before a batch
     std::optional<inotify::Duration> timeout;

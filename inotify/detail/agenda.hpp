@@ -55,6 +55,12 @@ public:
     [[nodiscard]] bool is_suspect(const Place& place) const { return suspects_.contains(place); }
     /// It is certain now what is at a suspect: returns its destination, or nothing for any other.
     std::optional<Place> clear_suspect(const Place& place);
+    /// Calls `visit` with each suspect and its destination.
+    template <typename Visit>
+    void for_each_suspect(Visit visit) const {
+        for (const auto& [place, suspect] : suspects_)
+            visit(place, suspect.destination);
+    }
     /// What was at a place is at another, or, without a directory, gone.
     void move_destination(const Place& from, const Place& to);
 

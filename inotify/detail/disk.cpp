@@ -294,6 +294,23 @@ bool Disk::await_changes(NodeId node) {
     return is_reached;
 }
 
+bool Disk::visit(NodeId node, const std::function<void(int)>& read) {
+    const Position since = queue_.end();  // what others have read before is reported
+    bool is_reached = false;
+    {
+        std::string path;
+        const OpenDirectory directory = open_in_place(node, path);
+        is_reached = directory.is_open();
+        if (is_reached) {
+            read(directory.get());
+            kernel_.await_changes(directory.get());
+        }
+    }
+    Position until;
+    read_records(since, until);
+    return is_reached;
+}
+
 bool Disk::wait_for(NodeId node) {
     std::string path;
     const OpenDirectory directory = open_in_place(node, path);

@@ -88,6 +88,10 @@ public:
     /// and reads these. False when the directory cannot be reached.
     bool await_changes(NodeId node);
 
+    /// Calls `read` with a watched directory that is open. What has changed before it reads has
+    /// been queued when this returns. False when the directory cannot be reached.
+    bool visit(NodeId node, const std::function<void(int directory)>& read);
+
     /// Watches a root: its descriptor, or −errno.
     int watch_root(const std::string& path);
     /// What a root is watched for.

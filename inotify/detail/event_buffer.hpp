@@ -39,6 +39,26 @@ public:
         return first.arrival;
     }
 
+    /// Puts events before all others; where they arrive, nothing was there.
+    void prepend(std::vector<Event> events) {
+        std::vector<Slot> slots;
+        slots.reserve(events.size() + size());
+        for (Event& event : events)
+            slots.push_back({std::move(event), Arrival::free});
+        for (; begin_ != end_; ++begin_)
+            slots.push_back(std::move(slots_[begin_]));
+        slots_ = std::move(slots);
+        begin_ = 0;
+        end_ = slots_.size();
+    }
+
+    /// Calls `visit` with each event and what it was pushed with, the last one first.
+    template <typename Visit>
+    void for_each_backwards(Visit visit) const {
+        for (std::size_t i = end_; i-- > begin_;)
+            visit(slots_[i].event, slots_[i].arrival);
+    }
+
     /// Frees the slots of an empty queue, unless they are few.
     void give_back() noexcept {
         begin_ = end_ = 0;

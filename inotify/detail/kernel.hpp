@@ -26,7 +26,10 @@ struct Stat {
     FileType type = FileType::unknown;
     std::uint64_t device = 0;
     std::uint64_t inode = 0;
-    bool leaf = false;  // a directory that certainly has no subdirectory, told by its link count
+    bool leaf = false;  // a directory that certainly has no subdirectory, by its link count
+    std::uint64_t size = 0;
+    std::int64_t mtime = 0;  // nanoseconds since 1970
+    std::int64_t ctime = 0;
 };
 
 /// The calls that look at directories. Each thread that makes them has an object of its own.
@@ -183,6 +186,10 @@ public:
 
     /// The time, for what is tried again later.
     virtual std::chrono::steady_clock::time_point now() { return std::chrono::steady_clock::now(); }
+
+    /// The time that a file which is changed now bears, before file systems cut it:
+    /// clock_gettime(2) of CLOCK_REALTIME_COARSE, in nanoseconds since 1970.
+    virtual std::int64_t file_time();
 
     /// The value of a limit, for messages: a sysctl by its name, or RLIMIT_NOFILE; −errno if it
     /// cannot be read.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The real kernel: the only file that makes system calls.
+// The real kernel: the only file that makes system calls on what is watched.
 #include <inotify/detail/error.hpp>
 #include <inotify/detail/kernel.hpp>
 #include <inotify/detail/scan_pool.hpp>
@@ -23,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,12 @@ private:
 struct Free {
     void operator()(void* memory) const noexcept { std::free(memory); }
 };
+
+// Times out of range wrap around; two are compared, and most often for equality alone.
+std::int64_t nanoseconds(const timespec& time) noexcept {
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U +
+                                     static_cast<std::uint64_t>(time.tv_nsec));
+}
 
 int result_of(int value) noexcept { return value < 0 ? -errno : value; }
 
@@ -163,6 +170,9 @@ public:
         result.type = type_of_mode(status.st_mode);
         result.device = status.st_dev;
         result.inode = status.st_ino;
+        result.size = static_cast<std::uint64_t>(status.st_size);
+        result.mtime = nanoseconds(status.st_mtim);
+        result.ctime = nanoseconds(status.st_ctim);
         result.leaf = result.type == FileType::directory && status.st_nlink == 2 &&
                       counts_subdirectories(directory, status.st_dev);
         return 0;
@@ -343,6 +353,12 @@ private:
 };
 
 }  // namespace
+
+std::int64_t Kernel::file_time() {
+    timespec time{};
+    ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
+    return nanoseconds(time);
+}
 
 long read_limit(const std::string& name) {
     if (name == "RLIMIT_NOFILE") {

@@ -88,7 +88,6 @@ void Picture::restore_file(NodeId directory, const DirectoryEntry& entry,
         report_contents(destination.directory.id, destination.name);
 }
 
-// A mask may ask for one of these alone.
 void Picture::report_contents(NodeId directory, std::string_view name) {
     report(directory, name, found(IN::MODIFY));
     report(directory, name, found(IN::CLOSE_WRITE));

@@ -143,6 +143,9 @@ public:
     void set_missing(NodeId node, bool is_missing) noexcept {
         model_.set_missing(node, is_missing);
     }
+    void set_remembered(NodeId node, bool is_remembered) noexcept {
+        model_.set_remembered(node, is_remembered);
+    }
     /// The descriptors of watched directories that were forgotten since the last call.
     std::vector<int> take_freed() noexcept { return std::exchange(freed_, {}); }
     /// The nodes that were forgotten since the last call.
@@ -156,6 +159,8 @@ public:
     /// Emits an event about an entry, or without a name about the directory itself, if it is
     /// wanted.
     void report(NodeId directory, std::string_view name, const Cause& cause);
+    /// Emits the events of a file's contents: a mask may ask for one of them alone.
+    void report_contents(NodeId directory, std::string_view name);
     /// Emits an event about a directory itself, whatever the mask.
     void report_self(NodeId node, Mask mask, bool synthetic = false);
     void report_error(NodeId node, std::error_code error) { report_error(path_of(node), error); }
@@ -175,6 +180,15 @@ public:
     /// True when an event was written as write_next_to() says.
     [[nodiscard]] bool has_written() const noexcept { return direct_ == nullptr; }
 
+    /// Calls `visit` with each pending event, the last one first, and what arrival() would say.
+    template <typename Visit>
+    void for_each_pending_backwards(Visit visit) const {
+        out_.for_each_backwards(visit);
+    }
+    /// Puts events that bring the client to the picture in the place of all that are pending about
+    /// entries, and about followed roots.
+    void replace_pending(std::vector<Event> events);
+
     /// Nothing is left to do: gives back what a burst has made of the containers.
     void give_back_storage();
 
@@ -182,7 +196,6 @@ public:
     [[nodiscard]] std::string check() const;
 
 private:
-    void report_contents(NodeId directory, std::string_view name);
     void forget_file(NodeId directory, std::string_view name);
     Arrival add_file(NodeId directory, std::string_view name);
     Event& next_event(Arrival arrival = Arrival::unknown);

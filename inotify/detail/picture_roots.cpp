@@ -9,12 +9,6 @@
 namespace inotify::detail {
 namespace {
 
-bool is_within(const std::string& path, const std::string& directory) {
-    std::string below = directory;
-    append_name(below, {});
-    return path == directory || path.starts_with(below);
-}
-
 // Moves a path from one directory to another, if it lies there.
 void respell(std::string& path, const std::string& before, const std::string& after) {
     if (before.empty() || !is_within(path, before))
@@ -68,6 +62,22 @@ std::vector<Place> Picture::remove_root(NodeId node) {
     if (std::ranges::find(roots_, node, &Root::node) == roots_.end())
         remove_subtree(node);
     return erase_pending(path, taken);
+}
+
+void Picture::replace_pending(std::vector<Event> events) {
+    out_.erase_if([&](const Event& event) {
+        if (!event.filename.empty())
+            return true;
+        if (event.error || event.mask.intersects(IN::Q_OVERFLOW))
+            return false;
+        return options_.follow_roots || std::ranges::any_of(roots_, [&](const Root& root) {
+                   const std::string& name = model_[root.node].name;
+                   return event.path != name && is_within(event.path, name);
+               });
+    });
+    out_.prepend(std::move(events));
+    model_.for_each([](const Node& node) { return node.is_deleted && !node.is_root; },
+                    [&](NodeId node) { model_.set_deleted(node, false); });
 }
 
 // Removes the events of what lies in `path`, and in no other root, which were not yielded yet. A

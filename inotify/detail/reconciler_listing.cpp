@@ -35,13 +35,15 @@ void Reconciler::apply_contents(NodeId node, Listing& listing, const Task& task,
 
 // Applies a listing but for the directories in it, which are looked up.
 void Reconciler::apply_listing(NodeId node, Listing& listing, const Task& task, Window window) {
-    const bool is_known = picture_.model()[node].state != NodeState::unlisted;
+    const Node& it = picture_.model()[node];
+    const bool is_known = it.state != NodeState::unlisted || it.is_remembered;
     if (is_known)
         compare_children(node, listing);
     picture_.set_state(node, NodeState::listed);
     leave_to_records(node, listing, window);
     if (options_.track_files || !is_known)
         compare_files(node, listing, task, is_known);
+    picture_.set_remembered(node, false);
     if (!picture_.at_depth_limit(node))
         return;
     for (const DirectoryEntry& entry : listing)
@@ -76,8 +78,13 @@ void Reconciler::compare_files(NodeId node, const Listing& listing, const Task& 
     if (is_known)
         before = picture_.files(node);
     for (const DirectoryEntry& entry : listing) {
-        if (entry.type == FileType::directory || before.erase(entry.name) != 0)
+        if (entry.type == FileType::directory)
             continue;
+        if (before.erase(entry.name) != 0) {
+            if (picture_.model()[node].is_remembered && entry.type == FileType::regular)
+                picture_.report_contents(node, entry.name);
+            continue;
+        }
         const NodeId held = picture_.model().child(node, entry.name);
         if (held != no_node && !picture_.model()[held].via_link)
             detach(held);

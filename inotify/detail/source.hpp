@@ -33,6 +33,13 @@ inline void append_name(std::string& directory, std::string_view name) {
     directory += name;
 }
 
+/// Whether `path` is `directory`, or lies below it.
+inline bool is_within(const std::string& path, const std::string& directory) {
+    std::string below = directory;
+    append_name(below, {});
+    return path == directory || path.starts_with(below);
+}
+
 /// The shorter of two limits, of which a negative one is none.
 inline Duration shorter(Duration a, Duration b) {
     if (a.count() < 0 || b.count() < 0)

@@ -40,6 +40,11 @@ public:
         return element_;
     }
 
+    /// The element if it is an event that was fetched and not yielded; null otherwise.
+    [[nodiscard]] const Event* unyielded() const noexcept {
+        return state_ == State::fetched && element_ ? &*element_ : nullptr;
+    }
+
     /// Lets the next fetch() go on behind the element.
     void consume() noexcept { state_ = State::none; }
 

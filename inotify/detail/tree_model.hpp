@@ -45,6 +45,7 @@ struct Node {
     bool hears_attributes = false;  // its watch is for IN_ATTRIB, too
     bool is_deleted = false;        // its DELETE_SELF was reported, its IGNORED not yet
     bool is_missing = false;        // not seen at this place; it may be found at another
+    bool is_remembered = false;     // not listed yet; the client knows what a snapshot had of it
     std::string name;               // a root's: the root as it was given
 };
 
@@ -102,6 +103,9 @@ public:
     void set_hears_attributes(NodeId id) noexcept { nodes_[id].hears_attributes = true; }
     void set_deleted(NodeId id, bool is_deleted) noexcept { nodes_[id].is_deleted = is_deleted; }
     void set_missing(NodeId id, bool is_missing) noexcept { nodes_[id].is_missing = is_missing; }
+    void set_remembered(NodeId id, bool is_remembered) noexcept {
+        nodes_[id].is_remembered = is_remembered;
+    }
 
     /// Takes a node, and all below it, out of its parent.
     void detach(NodeId id);

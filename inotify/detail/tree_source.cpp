@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -88,6 +87,7 @@ private:
 
 TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     : kernel_(kernel),
+      since_(std::exchange(options.since, {})),
       options_(std::move(options)),
       names_(kernel),
       queue_(kernel, listener()),
@@ -100,6 +100,10 @@ TreeSource::TreeSource(Kernel& kernel, TreeOptions options)
     const Mask refused = options_.mask & (IN::ONESHOT | IN::MASK_ADD | IN::MASK_CREATE);
     if (refused)
         throw_invalid("InotifyTree", to_string(refused), "makes no sense in a tree; leave it out");
+    if (since_ && !options_.track_files)
+        throw_invalid("InotifyTree", "since", "needs track_files");
+    if (since_ && options_.report_existing)
+        throw_invalid("InotifyTree", "report_existing", "reports all; `since` what is different");
 }
 
 // Of a followed root every record counts, and when it is read: the follower takes some out of turn.
@@ -116,6 +120,7 @@ std::function<void(const Record&)> TreeSource::listener() {
 // what is new is watched soon, and the kernel's queue does not fill up.
 bool TreeSource::next(Event& event) {
     looks_ = 0;
+    compare_since();
     for (;;) {
         const bool runs_ahead = agenda_.has_task() && picture_.pending() < most_ahead;
         if (picture_.pending() != 0 && !runs_ahead) {

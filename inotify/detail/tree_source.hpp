@@ -11,11 +11,14 @@
 #include <inotify/detail/reconciler.hpp>
 #include <inotify/detail/record_queue.hpp>
 #include <inotify/detail/rename_reader.hpp>
+#include <inotify/detail/snapshot_changes.hpp>
+#include <inotify/detail/snapshot_taker.hpp>
 #include <inotify/detail/source.hpp>
 #include <inotify/inotify_tree.hpp>
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +46,8 @@ public:
     void add_tree(const std::string& path);
     void remove_tree(const std::string& path);
     [[nodiscard]] InotifyTree::Coverage coverage() const;
+    /// `fetched` is an event that next() has written and the client has not seen; or null.
+    Snapshot snapshot(const Event* fetched);
 
     /// What is wrong, in a sentence; empty when all invariants hold. Slow, for tests.
     [[nodiscard]] std::string check() const { return picture_.check(); }
@@ -53,6 +58,10 @@ private:
     enum class Origin { given, came };
 
     std::function<void(const Record&)> listener();
+    void compare_since();
+    std::vector<Event> roots_since(const SnapshotData& since) const;
+    void remember(const SnapshotData& since, const SnapshotChanges& changes,
+                  const SnapshotTaker& taker);
     bool advance(ScanThreads* threads = nullptr);
     bool look(ScanThreads* threads);
     void look_at_batches(Task first, ScanThreads* threads);
@@ -73,6 +82,7 @@ private:
     [[nodiscard]] Agenda::Time now();
 
     Kernel& kernel_;
+    std::optional<Snapshot> since_;  // that the roots are still to be compared with
     const TreeOptions options_;
     NameChains names_;  // the roots, with follow_roots
     RecordQueue queue_;

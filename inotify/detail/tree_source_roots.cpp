@@ -64,7 +64,7 @@ void TreeSource::finish_adding() {
     if (!options_.report_existing)
         scan();
     // The descriptor of other event loops shows that there is something to read.
-    if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work())
+    if (picture_.pending() != 0 || queue_.buffered() != 0 || has_work() || since_)
         kernel_.wake();
 }
 
