@@ -14,8 +14,7 @@ inotify::Inotify* running = nullptr;
 int main(int argc, char** argv) try {
     using namespace std::chrono_literals;
     inotify::TreeOptions options;
-    options.mask =
-        inotify::IN::CREATE | inotify::IN::DELETE | inotify::IN::MOVE | inotify::IN::CLOSE_WRITE;
+    options.mask = inotify::IN::CHANGES;
     inotify::InotifyTree tree(argc > 1 ? argv[1] : ".", options);
     running = &tree;
     std::signal(SIGINT, [](int) { running->stop(); });

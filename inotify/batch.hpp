@@ -220,7 +220,9 @@ public:
     [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
 private:
+    /// @cond
     friend INOTIFY_EXPORT BatchRange batches(Inotify& stream, BatchOptions options);
+    /// @endcond
     BatchRange(detail::Stream& stream, BatchOptions options);
 
     INOTIFY_EXPORT bool fetch();

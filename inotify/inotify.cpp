@@ -33,24 +33,23 @@ std::optional<Event>& EventRange::current() {
 
 void EventRange::consume() noexcept { stream_->consume(); }
 
-Inotify::Inotify(Duration block_duration) {
+Inotify::Inotify(Duration duration) {
     auto kernel = detail::make_linux_kernel();
     auto source = std::make_unique<detail::FileSource>(*kernel);
-    stream_ =
-        std::make_unique<detail::Stream>(std::move(kernel), std::move(source), block_duration);
+    stream_ = std::make_unique<detail::Stream>(std::move(kernel), std::move(source), duration);
 }
 
-Inotify::Inotify(std::span<const std::filesystem::path> paths, Duration block_duration)
-    : Inotify(block_duration) {
+Inotify::Inotify(std::span<const std::filesystem::path> paths, Duration duration)
+    : Inotify(duration) {
     for (const auto& path : paths)
         add_watch(path);
 }
 
-Inotify::Inotify(std::initializer_list<std::filesystem::path> paths, Duration block_duration)
-    : Inotify(std::span(paths.begin(), paths.size()), block_duration) {}
+Inotify::Inotify(std::initializer_list<std::filesystem::path> paths, Duration duration)
+    : Inotify(std::span(paths.begin(), paths.size()), duration) {}
 
-Inotify::Inotify(const std::filesystem::path& path, Duration block_duration)
-    : Inotify(std::span(&path, 1), block_duration) {}
+Inotify::Inotify(const std::filesystem::path& path, Duration duration)
+    : Inotify(std::span(&path, 1), duration) {}
 
 Inotify::Inotify(std::unique_ptr<detail::Stream> stream) : stream_(std::move(stream)) {}
 
@@ -94,9 +93,7 @@ std::optional<Event> Inotify::get(Duration timeout) {
 
 Duration Inotify::block_duration() const { return stream_->block_duration(); }
 
-void Inotify::set_block_duration(Duration block_duration) {
-    stream_->set_block_duration(block_duration);
-}
+void Inotify::set_block_duration(Duration duration) { stream_->set_block_duration(duration); }
 
 Duration Inotify::until_due() const { return stream_->source().until_due(); }
 

@@ -34,7 +34,7 @@ class Stream;
 struct Session;
 }  // namespace detail
 
-/// The version of the ABI; inline, so that `inotify::Event` is enough.
+// The version of the ABI; inline, so that `inotify::Event` is enough.
 inline namespace v0 {
 
 /// All durations are milliseconds, the unit of epoll_wait(2).
@@ -156,26 +156,26 @@ private:
 /// close-on-exec. Move-only: a moved-from adapter can be assigned to and destroyed.
 class INOTIFY_EXPORT Inotify {
 public:
-    /// Makes an inotify instance (inotify_init1(2)) that waits `block_duration` for events.
+    /// Makes an inotify instance (inotify_init1(2)), with `duration` as its block_duration().
     /// Throws std::system_error: EMFILE at fs.inotify.max_user_instances or the limit of open
     /// files, ENFILE, ENOMEM; EINVAL for a negative duration that is not `forever`.
-    explicit Inotify(Duration block_duration = std::chrono::seconds{1});
+    explicit Inotify(Duration duration = std::chrono::seconds{1});
 
     /// The same, and watches `paths` for IN::ALL_EVENTS. Throws as add_watch() does.
     explicit Inotify(std::span<const std::filesystem::path> paths,
-                     Duration block_duration = std::chrono::seconds{1});
+                     Duration duration = std::chrono::seconds{1});
 
     /// The same for a braced list of paths.
     explicit Inotify(std::initializer_list<std::filesystem::path> paths,
-                     Duration block_duration = std::chrono::seconds{1});
+                     Duration duration = std::chrono::seconds{1});
 
     /// The same for a list in braces of its own, `Inotify{{"/a", "/b"}}`: the inner one would else
     /// be one path, with two literals as its iterators. A template, so that `{}` is no list of
     /// lists.
     template <typename = void>
     explicit Inotify(std::initializer_list<std::initializer_list<const char*>> paths,
-                     Duration block_duration = std::chrono::seconds{1})
-        : Inotify(block_duration) {
+                     Duration duration = std::chrono::seconds{1})
+        : Inotify(duration) {
         for (const auto& list : paths)
             for (const char* path : list)
                 add_watch(path);
@@ -183,7 +183,7 @@ public:
 
     /// The same for one path.
     explicit Inotify(const std::filesystem::path& path,
-                     Duration block_duration = std::chrono::seconds{1});
+                     Duration duration = std::chrono::seconds{1});
 
     /// Takes over the watches and the stream; ranges stay valid.
     Inotify(Inotify&&) noexcept;
@@ -260,7 +260,7 @@ public:
 
     /// Changes it from the next wait on: zero polls, `forever` has no limit. Throws
     /// std::system_error(EINVAL) for another negative duration.
-    void set_block_duration(Duration block_duration);
+    void set_block_duration(Duration duration);
 
     /// Ends the running range or get(), or else the next; loses nothing: what was not yielded
     /// comes in the range after. From any thread, and from a signal handler (async-signal-safe).
@@ -271,11 +271,12 @@ public:
     /// adapter; never read from it.
     [[nodiscard]] int fd() const noexcept;
 
+    /// @cond
 protected:
-    /// For InotifyTree, and for tests that put another kernel under the loop.
+    // For InotifyTree, and for tests that put another kernel under the loop.
     explicit Inotify(std::unique_ptr<detail::Stream> stream);
 
-    /// The stream behind the ranges.
+    // The stream behind the ranges.
     [[nodiscard]] detail::Stream& stream() const noexcept { return *stream_; }
 
 private:
@@ -286,6 +287,7 @@ private:
     friend BatchRange batches(Inotify& stream, BatchOptions options);
 
     std::unique_ptr<detail::Stream> stream_;
+    /// @endcond
 };
 
 }  // namespace v0

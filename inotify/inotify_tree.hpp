@@ -100,16 +100,16 @@ struct TreeOptions {
 class INOTIFY_EXPORT InotifyTree : public Inotify {
 public:
     /// Watches `root` and all below it, and returns when that is done; with `report_existing` it is
-    /// done as the events are read. Throws std::system_error as Inotify and add_watch() do when the
-    /// instance cannot be made or `root` cannot be watched (see add_tree() for `follow_roots`),
-    /// EINVAL for a mask that is refused.
+    /// done as the events are read. Throws std::system_error as Inotify and Inotify::add_watch() do
+    /// when the instance cannot be made or `root` cannot be watched (see add_tree() for
+    /// `follow_roots`), EINVAL for a mask that is refused.
     explicit InotifyTree(const std::filesystem::path& root, TreeOptions options = {});
 
     /// The same, with the two options that are used most. A template, so that `{}` is TreeOptions.
     template <typename = void>
     InotifyTree(const std::filesystem::path& root, Mask mask,
-                Duration block_duration = std::chrono::seconds{1})
-        : InotifyTree(root, TreeOptions{.mask = mask, .block_duration = block_duration}) {}
+                Duration duration = std::chrono::seconds{1})
+        : InotifyTree(root, TreeOptions{.mask = mask, .block_duration = duration}) {}
 
     /// Several roots; where they overlap, a directory is watched under the root that came first,
     /// and goes on under the next one when that is removed.
@@ -122,8 +122,8 @@ public:
     /// The same, with the two options that are used most. A template, so that `{}` is TreeOptions.
     template <typename = void>
     InotifyTree(std::initializer_list<std::filesystem::path> roots, Mask mask,
-                Duration block_duration = std::chrono::seconds{1})
-        : InotifyTree(roots, TreeOptions{.mask = mask, .block_duration = block_duration}) {}
+                Duration duration = std::chrono::seconds{1})
+        : InotifyTree(roots, TreeOptions{.mask = mask, .block_duration = duration}) {}
 
     /// The same for a list in braces of its own, `InotifyTree{{"/a", "/b"}}`: the inner one would
     /// else be one path, with two literals as its iterators. A template, so that `{}` is no list of
@@ -193,9 +193,11 @@ public:
     /// without `track_files`.
     [[nodiscard]] Snapshot snapshot();
 
+    /// @cond
 protected:
-    /// For tests that put another kernel under the tree.
+    // For tests that put another kernel under the tree.
     explicit InotifyTree(std::unique_ptr<detail::Stream> stream);
+    /// @endcond
 
 private:
     [[nodiscard]] detail::TreeSource& source() const noexcept;

@@ -103,6 +103,10 @@ inline constexpr Mask MOVE_SELF = 0x0000'0800;
 inline constexpr Mask CLOSE = CLOSE_WRITE | CLOSE_NOWRITE;
 /// Either record of a rename (IN_MOVE).
 inline constexpr Mask MOVE = MOVED_FROM | MOVED_TO;
+/// What changes names and contents: CREATE, DELETE, MOVE and CLOSE_WRITE, the mask that most
+/// programs want. Reading is no part of it, so a program may open what is reported. The kernel has
+/// no such name.
+inline constexpr Mask CHANGES = CREATE | DELETE | MOVE | CLOSE_WRITE;
 /// Every event that can be asked for (IN_ALL_EVENTS).
 inline constexpr Mask ALL_EVENTS = 0x0000'0fff;
 
@@ -113,9 +117,9 @@ inline constexpr Mask Q_OVERFLOW = 0x0000'4000;
 /// The watch is gone: removed, deleted or unmounted; always sent (IN_IGNORED).
 inline constexpr Mask IGNORED = 0x0000'8000;
 
-/// Watch the path only if it is a directory (IN_ONLYDIR).
+/// The path is watched only if it is a directory (IN_ONLYDIR).
 inline constexpr Mask ONLYDIR = 0x0100'0000;
-/// Watch a symbolic link itself, not what it points to (IN_DONT_FOLLOW).
+/// A symbolic link is watched itself, not what it points to (IN_DONT_FOLLOW).
 inline constexpr Mask DONT_FOLLOW = 0x0200'0000;
 /// No events for entries after they are unlinked (IN_EXCL_UNLINK).
 inline constexpr Mask EXCL_UNLINK = 0x0400'0000;

@@ -42,6 +42,12 @@ TEST_CASE("bits are added and taken in place") {
     CHECK(mask == IN::DELETE);
 }
 
+TEST_CASE("CHANGES is what changes names and contents, and no reading") {
+    CHECK(IN::CHANGES == (IN_CREATE | IN_DELETE | IN_MOVE | IN_CLOSE_WRITE));
+    CHECK(to_string(IN::CHANGES) == "CLOSE_WRITE|MOVED_FROM|MOVED_TO|CREATE|DELETE");
+    CHECK(!IN::CHANGES.intersects(IN::OPEN | IN::ACCESS | IN::CLOSE_NOWRITE));
+}
+
 TEST_CASE("names() gives the kernel's names, and unknown bits as one hexadecimal number") {
     using Names = std::vector<std::string>;
     CHECK((IN::CREATE | IN::ISDIR).names() == Names{"IN_CREATE", "IN_ISDIR"});
