@@ -2,6 +2,7 @@
 // A client that is killed at any kernel call, and goes on from its last snapshot, on the simulated
 // kernel: in the end it has the names and the contents that there are.
 #include "any_operation.hpp"
+#include "exhaustive.hpp"
 #include "forwarding_kernel.hpp"
 #include "operation.hpp"
 #include "picture.hpp"
@@ -357,23 +358,6 @@ const std::vector<Op>& universe() {
     return ops;
 }
 
-template <typename Visit>
-void for_each_script(const sim::World& world, std::size_t length, Script& script,
-                     const Visit& visit) {
-    if (script.size() == length) {
-        visit(script);
-        return;
-    }
-    for (const Op& op : universe()) {
-        sim::World next = world;
-        if (op.run(next) != 0)
-            continue;
-        script.push_back(op);
-        for_each_script(next, length, script, visit);
-        script.pop_back();
-    }
-}
-
 struct Totals {
     std::size_t scripts = 0;
     std::size_t runs = 0;
@@ -408,9 +392,13 @@ void run_kills(const sim::World& world, const Script& script, unsigned seed, Tot
     }
 }
 
-// Every plan of a script, or the first so many.
+// Of a script with many plans the first ones, fewer unless the tests run whole.
+std::size_t most_plans(std::size_t most = SIZE_MAX) {
+    return test::runs_whole() ? most : std::min<std::size_t>(most, 500);
+}
+
 void run_plans(const sim::World& world, const Script& script, bool ages, Totals& totals,
-               std::size_t most = SIZE_MAX) {
+               std::size_t most) {
     ++totals.scripts;
     test::Plan plan;
     const test::Moment moment = [&](std::size_t left) { return plan.choose(left); };
@@ -428,12 +416,12 @@ void run_plans(const sim::World& world, const Script& script, bool ages, Totals&
 TEST_SUITE("exhaustive") {
     TEST_CASE("a client that is killed goes on from its snapshot: one operation, at every moment") {
         Totals totals;
-        Script script;
-        for_each_script(start(), 1, script, [&](const Script& ops) {
+        test::for_each_script(start(), universe(), 1, [&](const Script& ops) {
             for (const bool ages : {true, false}) {
-                run_plans(start(), {kill, ops[0]}, ages, totals);
-                run_plans(start(), {ops[0], kill}, ages, totals);
+                run_plans(start(), {kill, ops[0]}, ages, totals, most_plans());
+                run_plans(start(), {ops[0], kill}, ages, totals, most_plans());
             }
+            return totals.failure.empty();
         });
         totals.report("snapshots, one operation");
     }
@@ -441,10 +429,11 @@ TEST_SUITE("exhaustive") {
     TEST_CASE("a client that is killed goes on from its snapshot: up to three operations") {
         for (std::size_t length = 1; length <= 3; ++length) {
             Totals totals;
-            Script script;
             unsigned number = 0;
-            for_each_script(start(), length, script,
-                            [&](const Script& ops) { run_kills(start(), ops, ++number, totals); });
+            test::for_each_script(start(), universe(), length, [&](const Script& ops) {
+                run_kills(start(), ops, ++number, totals);
+                return totals.failure.empty();
+            });
             totals.report("snapshots, killed at every call, " + std::to_string(length) +
                           " operations");
         }
@@ -455,10 +444,10 @@ TEST_SUITE("exhaustive") {
         // What is seen of a rename before its records are queued is waited for.
         Op rename{"rename", "/r/a/f", "/r/g"};
         rename.split = 0;
-        run_plans(start(), {rename, kill}, true, totals, 50'000);
+        run_plans(start(), {rename, kill}, true, totals, most_plans(50'000));
         // What was read of a name is ahead of the picture by the records that are queued.
         run_plans(start(), {kill, {"rename", "/r/a/f", "/r/c"}, {"rename", "/r/g", "/r/a/f"}}, true,
-                  totals, 50'000);
+                  totals, most_plans(50'000));
         totals.report("snapshots, chosen scripts");
     }
 
@@ -475,7 +464,7 @@ TEST_SUITE("exhaustive") {
               Script{kill, {"deny", "/r/a"}, {"write", "/r/a/f"}, {"allow", "/r/a"}},
               Script{kill, {"deny", "/r/a"}, {"unlink", "/r/a/g"}, {"allow", "/r/a"}},
               Script{kill, {"deny", "/r/a"}, {"rename", "/r/a/x", "/r/x"}, {"allow", "/r/a"}}})
-            run_plans(world, script, true, totals, 20'000);
+            run_plans(world, script, true, totals, most_plans(20'000));
         totals.report("snapshots, directories that cannot be read");
     }
 }
