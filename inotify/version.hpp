@@ -8,7 +8,7 @@ namespace inotify {
 inline namespace v0 {
 
 /// The version of these headers, as semver.org counts.
-inline constexpr char version[] = "0.1.0";
+inline constexpr char version[] = "0.2.0";
 
 }  // namespace v0
 }  // namespace inotify
