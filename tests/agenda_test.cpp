@@ -26,7 +26,7 @@ using Lines = std::vector<std::string>;
 Agenda::Time at(std::chrono::milliseconds time) { return Agenda::Time(time); }
 
 /// The agenda of a tree /r with the directories a, a/b and c, all of which are watched.
-struct Fixture {
+struct AgendaFixture {
     TreeModel model;
     Agenda agenda{model};
     NodeId r = model.add_root("/r");
@@ -34,7 +34,7 @@ struct Fixture {
     NodeId b = model.add(a, "b");
     NodeId c = model.add(r, "c");
 
-    Fixture() {
+    AgendaFixture() {
         int wd = 0;
         for (const NodeId node : {r, a, b, c}) {
             model.watch(node, ++wd);
@@ -90,7 +90,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("an agenda begins without anything to do") {
-    Fixture it;
+    AgendaFixture it;
     CHECK(!it.agenda.has_task());
     CHECK(!it.agenda.take());
     CHECK(!it.agenda.has_next_round(at(1h)));
@@ -101,7 +101,7 @@ TEST_CASE("an agenda begins without anything to do") {
 }
 
 TEST_CASE("of a round what was added next comes first, and what was added last comes last") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.add_last(it.task(it.a, Task::Kind::list));
     it.agenda.add_last(it.task(it.b, Task::Kind::list));
     it.agenda.add_next(it.task(it.c, Task::Kind::list));
@@ -113,7 +113,7 @@ TEST_CASE("of a round what was added next comes first, and what was added last c
 }
 
 TEST_CASE("names are looked up next, as the task asks that they are of") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.add_last(it.task(it.c, Task::Kind::list));
     Task like = it.task(it.r, Task::Kind::list);
     like.report = Report::existing;
@@ -129,7 +129,7 @@ TEST_CASE("names are looked up next, as the task asks that they are of") {
 }
 
 TEST_CASE("what is gone or not watched is not taken") {
-    Fixture it;
+    AgendaFixture it;
     for (const NodeId node : {it.b, it.a, it.c})
         it.agenda.add_last(it.task(node));
     it.model.remove(it.b);
@@ -144,7 +144,7 @@ TEST_CASE("what is gone or not watched is not taken") {
 }
 
 TEST_CASE("what is postponed, rechecked or suspected waits for the next round") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.postpone(it.task(it.c, Task::Kind::list));
     it.agenda.recheck(it.a);
     it.agenda.suspect(it.place(it.b, "f"), {});
@@ -155,7 +155,7 @@ TEST_CASE("what is postponed, rechecked or suspected waits for the next round") 
 }
 
 TEST_CASE("each of what waits makes a next round by itself") {
-    Fixture it;
+    AgendaFixture it;
     SUBCASE("a postponed task")
     it.agenda.postpone(it.task(it.c));
     SUBCASE("a recheck")
@@ -172,7 +172,7 @@ TEST_CASE("each of what waits makes a next round by itself") {
 }
 
 TEST_CASE("rechecks look a name up in its parent, those above first and aliases last") {
-    Fixture it;
+    AgendaFixture it;
     const NodeId deep = it.model.add(it.b, "deep");
     const NodeId alias = it.model.add(it.r, "alias");
     it.model.set_state(alias, NodeState::alias);
@@ -186,7 +186,7 @@ TEST_CASE("rechecks look a name up in its parent, those above first and aliases 
 }
 
 TEST_CASE("what is rechecked twice is looked at once, as the more thorough asks") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.recheck(it.b, true, 3);
     it.agenda.recheck(it.b, false, 5);
     it.agenda.recheck(it.b, false, 4);
@@ -199,7 +199,7 @@ TEST_CASE("what is rechecked twice is looked at once, as the more thorough asks"
 }
 
 TEST_CASE("a root that cannot be reached is not known by a recheck below it") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.recheck(it.a, false, 5);
     it.agenda.begin_round({});
     const std::optional<Task> task = it.agenda.take();
@@ -208,7 +208,7 @@ TEST_CASE("a root that cannot be reached is not known by a recheck below it") {
 }
 
 TEST_CASE("a recheck of what has gone, or of what lies in what is not watched, is none") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.recheck(it.c);
     it.agenda.recheck(it.b);
     it.model.remove(it.c);
@@ -217,7 +217,7 @@ TEST_CASE("a recheck of what has gone, or of what lies in what is not watched, i
 }
 
 TEST_CASE("after an overflow those that are still stale when the round begins are compared") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.compare_stale();
     it.model.set_state(it.b, NodeState::stale);
     it.model.set_state(it.c, NodeState::stale);
@@ -227,7 +227,7 @@ TEST_CASE("after an overflow those that are still stale when the round begins ar
 }
 
 TEST_CASE("a suspect is asked about again only when a record has been handled since") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.suspect(it.place(it.a, "f"), {});
     CHECK(it.round() == Lines{"confirm /r/a f"});
     CHECK(!it.agenda.has_next_round({}));
@@ -242,7 +242,7 @@ TEST_CASE("a suspect is asked about again only when a record has been handled si
 }
 
 TEST_CASE("a suspect knows where what left it went") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.suspect(it.place(it.a, "f"), it.place(it.c, "g"));
     CHECK(it.agenda.is_suspect(it.place(it.a, "f")));
     CHECK(!it.agenda.is_suspect(it.place(it.c, "g")));
@@ -253,7 +253,7 @@ TEST_CASE("a suspect knows where what left it went") {
 }
 
 TEST_CASE("the destination of a suspect moves with what is there, until it is gone") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.suspect(it.place(it.a, "f"), it.place(it.c, "g"));
     it.agenda.suspect(it.place(it.a, "h"), it.place(it.c, "i"));
     it.agenda.move_destination(it.place(it.c, "g"), it.place(it.b, "x"));
@@ -264,7 +264,7 @@ TEST_CASE("the destination of a suspect moves with what is there, until it is go
 }
 
 TEST_CASE("a place that is suspected again has the destination of the last rename") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.suspect(it.place(it.a, "f"), it.place(it.c, "g"));
     CHECK(it.round() == Lines{"confirm /r/a f"});
     it.agenda.suspect(it.place(it.a, "f"), it.place(it.b, "h"));
@@ -274,7 +274,7 @@ TEST_CASE("a place that is suspected again has the destination of the last renam
 }
 
 TEST_CASE("a directory that could not be watched is looked up again when it is due") {
-    Fixture it;
+    AgendaFixture it;
     const NodeId failed = it.model.add(it.a, "failed");
     it.model.set_state(failed, NodeState::failed);
     CHECK(it.agenda.fail(failed, EACCES, at(0s)));
@@ -291,7 +291,7 @@ TEST_CASE("a directory that could not be watched is looked up again when it is d
 }
 
 TEST_CASE("failed directories of one parent are looked up together, and none below a failed one") {
-    Fixture it;
+    AgendaFixture it;
     std::vector<NodeId> nodes;
     for (const NodeId parent : {it.a, it.c, it.a, it.b}) {
         nodes.push_back(it.model.add(parent, "f" + std::to_string(nodes.size())));
@@ -304,7 +304,7 @@ TEST_CASE("failed directories of one parent are looked up together, and none bel
 }
 
 TEST_CASE("a watched directory that failed is retried with what was to be done") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.fail(it.b, EMFILE, at(0s));
     it.agenda.retry(it.b, it.task(it.b, Task::Kind::list));
     it.agenda.retry(it.b, it.task(it.b, Task::Kind::confirm, {"f"}));
@@ -317,13 +317,13 @@ TEST_CASE("a watched directory that failed is retried with what was to be done")
 }
 
 TEST_CASE("a watched directory that failed without a task is compared with all below it") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.fail(it.b, EACCES, at(0s));
     CHECK(it.round(at(1s)) == Lines{"look up /r/a b, recursive"});
 }
 
 TEST_CASE("failures are looked at in a round of their own, and in a shortage one after the other") {
-    Fixture it;
+    AgendaFixture it;
     const NodeId one = it.model.add(it.a, "one");
     const NodeId two = it.model.add(it.c, "two");
     CHECK(it.agenda.fail(one, ENOSPC, at(0s)));
@@ -345,7 +345,7 @@ TEST_CASE("failures are looked at in a round of their own, and in a shortage one
 }
 
 TEST_CASE("what is forgotten is neither rechecked, suspected nor retried") {
-    Fixture it;
+    AgendaFixture it;
     it.agenda.recheck(it.c);
     it.agenda.suspect(it.place(it.c, "f"), {});
     it.agenda.suspect(it.place(it.a, "f"), it.place(it.c, "g"));
@@ -360,7 +360,7 @@ TEST_CASE("what is forgotten is neither rechecked, suspected nor retried") {
 }
 
 TEST_CASE("what has the number of a forgotten directory fails for itself") {
-    Fixture it;
+    AgendaFixture it;
     CHECK(it.agenda.fail(it.c, EACCES, at(0s)));
     it.agenda.retry(it.c, it.task(it.c, Task::Kind::list));
     const NodeRef ref = it.model.ref(it.c);
@@ -382,7 +382,7 @@ TEST_CASE("what has the number of a forgotten directory fails for itself") {
 }
 
 TEST_CASE("after a first scan that reports nothing, what it has not reached is reported as new") {
-    Fixture it;
+    AgendaFixture it;
     for (const Report report : {Report::nothing, Report::existing, Report::fresh}) {
         Task task = it.task(it.a);
         task.report = report;
@@ -399,7 +399,7 @@ TEST_CASE("after a first scan that reports nothing, what it has not reached is r
 }
 
 TEST_CASE("what a burst took is given back without losing a task") {
-    Fixture it;
+    AgendaFixture it;
     for (int i = 0; i < 10'000; ++i)
         it.agenda.add_last(it.task(it.a));
     CHECK(it.take_all().size() == 10'000);

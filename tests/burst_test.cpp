@@ -31,7 +31,7 @@ constexpr int many = 20'000;
 constexpr long most_kept = 64 * 1024;
 
 // What a burst of names begins with: longer than any string's own buffer.
-const std::string long_name(40, 'x');
+const std::string burst_name(40, 'x');
 
 // Two cycles: a MOVED_FROM is kept for one.
 void drain_twice(Inotify& adapter) {
@@ -55,11 +55,11 @@ long used_after(World& world, const std::function<void(Adapter&)>& burst, Option
     return before - test::bytes_in_use();
 }
 
-struct Place {
+struct BurstWorld {
     World world;
     TreeOptions options;
 
-    Place() {
+    BurstWorld() {
         for (const char* path : {"/r", "/r/d", "/o"})
             world.mkdir(path);
         world.max_user_watches = 10'000'000;
@@ -94,7 +94,7 @@ struct Place {
 };
 
 std::string numbered(const std::string& directory, int number) {
-    return directory + '/' + long_name + std::to_string(number);
+    return directory + '/' + burst_name + std::to_string(number);
 }
 
 template <typename Action>
@@ -106,7 +106,7 @@ void repeat(int count, Action action) {
 }  // namespace
 
 TEST_CASE("what a burst of files took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     SUBCASE("without their names") {}
     SUBCASE("with their names") { place.options.track_files = true; }
@@ -122,7 +122,7 @@ TEST_CASE("what a burst of files took is given back") {
 }
 
 TEST_CASE("what a burst of directories took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     int stays = -1;
     SUBCASE("all go") {}
@@ -142,7 +142,7 @@ TEST_CASE("what a burst of directories took is given back") {
 }
 
 TEST_CASE("what a tree that was moved in and out took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     world.mkdir("/o/in");
     repeat(many, [&](int n) {
@@ -158,7 +158,7 @@ TEST_CASE("what a tree that was moved in and out took is given back") {
 }
 
 TEST_CASE("what the healing of an overflow took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     place.options.track_files = true;
     place.check([&](InotifyTree& tree) {
@@ -176,7 +176,7 @@ TEST_CASE("what the healing of an overflow took is given back") {
 }
 
 TEST_CASE("what records that wait in memory took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     place.check([&](InotifyTree&) {
         world.mkdir("/r/new");      // it is looked at first
@@ -188,7 +188,7 @@ TEST_CASE("what records that wait in memory took is given back") {
 }
 
 TEST_CASE("what symbolic links to directories took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     place.options.follow_symlinks = true;
     world.mkdir("/o/linked");
@@ -219,7 +219,7 @@ TEST_CASE("what symbolic links to directories took is given back") {
 }
 
 TEST_CASE("what roots took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     SUBCASE("one within another, one after the other")
     place.check([&](InotifyTree& tree) {
@@ -248,7 +248,7 @@ TEST_CASE("what roots took is given back") {
 }
 
 TEST_CASE("what directories that cannot be read took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     world.mkdir("/o/in");
     repeat(many, [&](int n) {
@@ -264,7 +264,7 @@ TEST_CASE("what directories that cannot be read took is given back") {
 }
 
 TEST_CASE("what a long path took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     place.check([&](InotifyTree& tree) {
         std::string path = "/r/deep";
@@ -279,7 +279,7 @@ TEST_CASE("what a long path took is given back") {
 }
 
 TEST_CASE("what the watches of single files took is given back") {
-    Place place;
+    BurstWorld place;
     World& world = place.world;
     repeat(many, [&](int n) { world.create(numbered("/o", n)); });
     SUBCASE("they are removed")

@@ -31,12 +31,6 @@ using test::Op;
 using test::Script;
 namespace IN = inotify::IN;
 
-#ifdef INOTIFY_TESTS_SANITIZED
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-
 struct Setup {
     sim::World world;
     std::string name;
@@ -426,7 +420,7 @@ TEST_CASE("each kernel call may fail once, in every way, and a name is followed 
 }
 
 TEST_CASE("a name is followed through long scripts at sampled moments") {
-    const auto [first, last] = test::seeds(sanitized ? 2'000 : 50'000);
+    const auto [first, last] = test::seeds(50'000);
     std::size_t operations = 0;
     for (unsigned seed = first; seed <= last; ++seed) {
         std::mt19937_64 random(seed);
@@ -500,8 +494,6 @@ TEST_SUITE("exhaustive_names") {
     TEST_CASE("a followed name leads to what was reported, whenever two operations happen") {
         for (Setup setup : make_setups()) {
             report("two operations, " + setup.name, run_exhaustively(setup, universe(false), 2));
-            if (sanitized)
-                continue;
             report("two operations, one lost, " + setup.name,
                    run_exhaustively(setup, universe(true), 2, true));
             report("two operations, split at 1, " + setup.name,
@@ -513,8 +505,6 @@ TEST_SUITE("exhaustive_names") {
     }
 
     TEST_CASE("a followed name leads to what was reported, whenever three operations happen") {
-        if (sanitized)
-            return;
         for (const Setup& setup : make_setups())
             report("three operations, " + setup.name, run_exhaustively(setup, universe(true), 3));
     }

@@ -29,12 +29,6 @@ using test::Outcome;
 using test::Script;
 using test::Setup;
 
-#ifdef INOTIFY_TESTS_SANITIZED
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-
 // The root is a directory, lies behind a link, or is one.
 const std::vector<std::string> followed_roots{"/r/a/b", "/r/l/b", "/r/k"};
 
@@ -190,7 +184,7 @@ Op any_operation(std::mt19937_64& random) {
 }  // namespace
 
 TEST_CASE("a root is followed through long scripts at sampled moments") {
-    const auto [first, last] = test::seeds(sanitized ? 2'000 : 50'000);
+    const auto [first, last] = test::seeds(50'000);
     std::size_t operations = 0;
     for (unsigned seed = first; seed <= last; ++seed) {
         std::mt19937_64 random(seed);
@@ -338,7 +332,7 @@ private:
 }  // namespace
 
 TEST_CASE("several followed roots that share their way, and what they lead to") {
-    const auto [first, last] = test::seeds(sanitized ? 2'000 : 20'000);
+    const auto [first, last] = test::seeds(20'000);
     static const std::vector<std::string> names{"/r/k", "/r/a", "/r/l", "/o/b", "/o/l", "/r/c/b"};
     std::size_t operations = 0;
     for (unsigned seed = first; seed <= last; ++seed) {
@@ -390,8 +384,7 @@ TEST_SUITE("exhaustive_names") {
     TEST_CASE("a followed root is what was reported, whenever two operations happen") {
         for (const std::string& root : followed_roots) {
             run_exhaustively("two operations", make_setup(root), 2);
-            if (!sanitized)
-                run_exhaustively("two operations, one lost", make_setup(root), 2, true);
+            run_exhaustively("two operations, one lost", make_setup(root), 2, true);
         }
     }
 }

@@ -29,12 +29,6 @@ using test::Script;
 using test::Setup;
 using test::Totals;
 
-#ifdef INOTIFY_TESTS_SANITIZED
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-
 // What there is before a script: a directory with a file, an empty one, and a small tree outside.
 Setup make_setup(bool report_existing, bool track_files) {
     Setup setup;
@@ -130,9 +124,8 @@ TEST_SUITE("exhaustive") {
         for (const char* path : {"/r/a/d", "/r/a/d/e", "/r/b/d", "/r/b/d/e"})
             setup.world.mkdir(path);
         for (const std::size_t length : {1U, 2U})
-            if (!sanitized || length == 1)
-                report(std::to_string(length) + " operations, while scanning",
-                       run_exhaustively(setup, length));
+            report(std::to_string(length) + " operations, while scanning",
+                   run_exhaustively(setup, length));
         for (const std::size_t split : {0U, 1U, 2U, 3U, 4U, 5U})
             report(
                 "1 operations, while scanning, split behind " + std::to_string(split) + " records",
@@ -162,8 +155,7 @@ TEST_SUITE("exhaustive") {
         }
     }
 
-    TEST_CASE("every interleaving of three operations keeps the promises" *
-              doctest::skip(sanitized)) {
+    TEST_CASE("every interleaving of three operations keeps the promises") {
         report("3 operations", run_exhaustively(make_setup(false, false), 3));
     }
 
@@ -189,7 +181,7 @@ TEST_SUITE("exhaustive_split") {
                        run_exhaustively(setup, 1, false, split));
                 setup.options.report_existing = false;
                 report("1" + name, run_exhaustively(setup, 1, false, split));
-                if (!sanitized && !track_files && split < 4)  // of more there are samples below
+                if (!track_files && split < 4)  // of more there are samples below
                     report("2" + name, run_exhaustively(setup, 2, false, split));
             }
     }
@@ -288,7 +280,7 @@ TEST_CASE("a followed link that comes to lead elsewhere is reported with what is
 }
 
 TEST_CASE("long scripts keep the promises at sampled moments") {
-    const auto [first, last] = test::seeds(sanitized ? 5'000 : 100'000);
+    const auto [first, last] = test::seeds(100'000);
     const std::vector<Op> ops = universe();
     std::size_t operations = 0;
     std::size_t followed = 0;
@@ -349,7 +341,7 @@ TEST_CASE("long scripts keep the promises at sampled moments") {
 
 // The client knows both roots by the same paths. The inner root stays where it is.
 TEST_CASE("an outer root is removed at any moment, and the inner one goes on") {
-    const auto [first, last] = test::seeds(sanitized ? 2'000 : 20'000);
+    const auto [first, last] = test::seeds(20'000);
     for (unsigned seed = first; seed <= last; ++seed) {
         std::mt19937_64 random(seed);
         const std::size_t names = 2 + random() % 3;

@@ -34,7 +34,7 @@ constexpr Cause created{.mask = IN::CREATE};
 constexpr Cause deleted{.mask = IN::DELETE};
 constexpr Cause deleted_dir{.mask = IN::DELETE | IN::ISDIR};
 
-inotify::TreeOptions asking(Mask mask, bool track_files) {
+inotify::TreeOptions tracking(Mask mask, bool track_files) {
     inotify::TreeOptions options;
     options.mask = mask;
     options.track_files = track_files;
@@ -42,14 +42,14 @@ inotify::TreeOptions asking(Mask mask, bool track_files) {
 }
 
 /// A picture of /r, whose watch is 1; the directories that a test adds have those from 2 on.
-struct Fixture {
+struct PictureFixture {
     inotify::TreeOptions options;
     inotify::detail::Picture picture{options};
     int last_wd = 1;
     NodeId r = picture.add_root("/r", "/r", 1);
 
-    explicit Fixture(bool track_files = false, Mask mask = IN::ALL_EVENTS)
-        : options(asking(mask, track_files)) {}
+    explicit PictureFixture(bool track_files = false, Mask mask = IN::ALL_EVENTS)
+        : options(tracking(mask, track_files)) {}
 
     NodeId add(NodeId parent, std::string_view name) {
         const NodeId node = picture.create_directory(parent, name, silently);
@@ -86,7 +86,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("a directory that is created is known, found, and reported") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.picture.create_directory(it.r, "a", created_dir);
     CHECK(it.has_directory(it.r, "a"));
     CHECK(!it.has_file(it.r, "a"));
@@ -100,7 +100,7 @@ TEST_CASE("a directory that is created is known, found, and reported") {
 }
 
 TEST_CASE("a directory below the depth limit is known and not to be watched") {
-    Fixture it;
+    PictureFixture it;
     it.options.max_depth = 1;
     const NodeId a = it.picture.create_directory(it.r, "a", silently);
     CHECK(it.picture.model()[a].state == NodeState::found);
@@ -112,7 +112,7 @@ TEST_CASE("a directory below the depth limit is known and not to be watched") {
 
 TEST_CASE("a file that is created is reported, and known where files are tracked") {
     for (const bool track_files : {false, true}) {
-        Fixture it(track_files);
+        PictureFixture it(track_files);
         CHECK(it.has_file(it.r, "f") == !track_files);  // it cannot be said that it is not there
         it.picture.create_file(it.r, "f", created);
         CHECK(it.has_file(it.r, "f"));
@@ -123,7 +123,7 @@ TEST_CASE("a file that is created is reported, and known where files are tracked
 
 TEST_CASE(
     "of files only what the mask asks for is reported, of directories what changes the tree") {
-    Fixture it(true, IN::CLOSE_WRITE);
+    PictureFixture it(true, IN::CLOSE_WRITE);
     it.picture.create_file(it.r, "f", created);
     it.picture.report(it.r, "f", {.mask = IN::CLOSE_WRITE});
     it.picture.report(it.r, "f", {.mask = IN::MODIFY});
@@ -136,7 +136,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a file that is found is reported as existing, or as new with its contents") {
-    Fixture it(true);
+    PictureFixture it(true);
     it.picture.create_found_file(it.r, {"known", FileType::regular}, Report::nothing);
     it.picture.create_found_file(it.r, {"existing", FileType::regular}, Report::existing);
     it.picture.create_found_file(it.r, {"fresh", FileType::regular}, Report::fresh);
@@ -146,14 +146,14 @@ TEST_CASE("a file that is found is reported as existing, or as new with its cont
                                     "CLOSE_WRITE fresh *", "CREATE fifo *", "CREATE link *"});
     for (const char* name : {"known", "existing", "fresh", "fifo", "link"})
         CHECK(it.has_file(it.r, name));
-    Fixture narrow(false, IN::CLOSE_WRITE);
+    PictureFixture narrow(false, IN::CLOSE_WRITE);
     narrow.picture.create_found_file(narrow.r, {"existing", FileType::regular}, Report::existing);
     narrow.picture.create_found_file(narrow.r, {"fresh", FileType::regular}, Report::fresh);
     CHECK(narrow.take_events() == Lines{"CREATE existing *", "CLOSE_WRITE fresh *"});
 }
 
 TEST_CASE("what is removed is forgotten with all below it") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     const NodeId b = it.add(a, "b");
     const NodeRef ref_a = it.picture.model().ref(a);
@@ -178,7 +178,7 @@ TEST_CASE("what is removed is forgotten with all below it") {
 
 TEST_CASE("a new directory or file in the place of a directory reports that it is gone") {
     for (const bool by_directory : {true, false}) {
-        Fixture it;
+        PictureFixture it;
         it.add(it.r, "a");
         it.picture.replace(it.r, "a", by_directory);
         CHECK(!it.has_directory(it.r, "a"));
@@ -189,7 +189,7 @@ TEST_CASE("a new directory or file in the place of a directory reports that it i
 }
 
 TEST_CASE("of a file only a directory in its place reports that it is gone, if that is known") {
-    Fixture it(true);
+    PictureFixture it(true);
     it.picture.create_file(it.r, "f", silently);
     it.picture.replace(it.r, "f", false);
     CHECK(it.has_file(it.r, "f"));
@@ -197,14 +197,14 @@ TEST_CASE("of a file only a directory in its place reports that it is gone, if t
     it.picture.replace(it.r, "f", true);
     CHECK(!it.has_file(it.r, "f"));
     CHECK(it.take_events() == Lines{"DELETE f *"});
-    Fixture without;
+    PictureFixture without;
     without.picture.create_file(without.r, "f", silently);
     without.picture.replace(without.r, "f", true);
     CHECK(without.take_events().empty());
 }
 
 TEST_CASE("a link is a file; what it leads to is forgotten without an event, or with the link") {
-    Fixture it(true);
+    PictureFixture it(true);
     const auto link = [&](NodeState state) {
         it.picture.create_file(it.r, "l", silently);
         const NodeId node = it.picture.create_link(it.r, "l");
@@ -232,7 +232,7 @@ TEST_CASE("a link is a file; what it leads to is forgotten without an event, or 
 }
 
 TEST_CASE("a directory that is renamed keeps its watches, and all below it has another path") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     const NodeId b = it.add(a, "b");
     const NodeId c = it.add(it.r, "c");
@@ -260,7 +260,7 @@ TEST_CASE("a directory that is renamed keeps its watches, and all below it has a
 }
 
 TEST_CASE("a directory that is taken and not put is dropped without another event") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     it.add(a, "b");
     const Taken taken = it.picture.take(it.r, "a", found(IN::MOVED_FROM | IN::ISDIR, 9));
@@ -272,7 +272,7 @@ TEST_CASE("a directory that is taken and not put is dropped without another even
 }
 
 TEST_CASE("a file that is renamed is known at the other name alone") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     it.picture.create_file(it.r, "f", silently);
     const Taken taken = it.picture.take(it.r, "f", {.mask = IN::MOVED_FROM, .cookie = 7});
@@ -284,14 +284,14 @@ TEST_CASE("a file that is renamed is known at the other name alone") {
 }
 
 TEST_CASE("of a renamed file the half that the mask asks for knows where it came from") {
-    Fixture it(false, IN::MOVED_TO);
+    PictureFixture it(false, IN::MOVED_TO);
     const Taken taken = it.picture.take(it.r, "f", {.mask = IN::MOVED_FROM, .cookie = 7});
     it.picture.put(taken, it.r, "g", {.mask = IN::MOVED_TO, .cookie = 7});
     CHECK(it.take_events() == Lines{"MOVED_TO g < f #7"});
 }
 
 TEST_CASE("a link that is renamed takes what it leads to along, and stays a file") {
-    Fixture it(true);
+    PictureFixture it(true);
     it.picture.create_file(it.r, "l", silently);
     const NodeId node = it.picture.create_link(it.r, "l");
     it.picture.watch(node, ++it.last_wd);
@@ -305,7 +305,7 @@ TEST_CASE("a link that is renamed takes what it leads to along, and stays a file
 }
 
 TEST_CASE("a file that has remained is created, and where it went there is another") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     it.picture.create_file(a, "g", silently);
     const Place to{it.picture.model().ref(a), "g"};
@@ -319,7 +319,7 @@ TEST_CASE("a file that has remained is created, and where it went there is anoth
 
 TEST_CASE(
     "of a file that has remained nothing more is reported where it is not known that it went") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     const NodeId b = it.add(it.r, "b");
     it.picture.create_file(b, "g", silently);
@@ -340,14 +340,14 @@ TEST_CASE(
 }
 
 TEST_CASE("a file that has remained where a directory is known replaces that") {
-    Fixture it(true);
+    PictureFixture it(true);
     it.add(it.r, "a");
     it.picture.restore_file(it.r, {"a", FileType::other}, {});
     CHECK(it.take_events() == Lines{"DELETE|ISDIR a *", "CREATE a *"});
 }
 
 TEST_CASE("a watch that has ended frees no descriptor, and its directory is still known") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     it.picture.take_places_changed();
     it.picture.end_watch(a);
@@ -361,7 +361,7 @@ TEST_CASE("a watch that has ended frees no descriptor, and its directory is stil
 }
 
 TEST_CASE("an overflow is reported, and what was listed is stale") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     const NodeId b = it.add(it.r, "b");
     it.picture.set_state(b, NodeState::unlisted);
@@ -372,7 +372,7 @@ TEST_CASE("an overflow is reported, and what was listed is stale") {
 }
 
 TEST_CASE("an error and what a directory says of itself are reported whatever the mask") {
-    Fixture it(false, IN::CLOSE_WRITE);
+    PictureFixture it(false, IN::CLOSE_WRITE);
     const NodeId a = it.add(it.r, "a");
     it.picture.report_self(a, IN::DELETE_SELF);
     it.picture.report(a, {}, {.mask = IN::MOVE_SELF});  // but for this
@@ -391,7 +391,7 @@ TEST_CASE("an error and what a directory says of itself are reported whatever th
 }
 
 TEST_CASE("what is excluded is asked for by its path") {
-    Fixture it;
+    PictureFixture it;
     CHECK(!it.picture.excluded(it.r, "a"));
     std::vector<std::string> asked;
     it.options.exclude = [&](std::string_view path) {
@@ -405,7 +405,7 @@ TEST_CASE("what is excluded is asked for by its path") {
 }
 
 TEST_CASE("a root is found by the path that it was given as, and reached by another") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     CHECK(it.picture.find_root("/r")->node == it.r);
     CHECK(it.picture.find_root("/r/") == nullptr);
@@ -418,7 +418,7 @@ TEST_CASE("a root is found by the path that it was given as, and reached by anot
 }
 
 TEST_CASE("a root that has ended is none, and frees what was below it") {
-    Fixture it;
+    PictureFixture it;
     it.add(it.r, "a");
     it.picture.end_root(it.r);
     CHECK(it.picture.roots().empty());
@@ -428,7 +428,7 @@ TEST_CASE("a root that has ended is none, and frees what was below it") {
 }
 
 TEST_CASE("a root in another root is an alias of the directory there") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     const NodeId inner = it.picture.add_root("/q", "/r/a", 2);
     CHECK(inner != a);
@@ -457,7 +457,7 @@ TEST_CASE("a root in another root is an alias of the directory there") {
 
 TEST_CASE(
     "when an outer root is removed, the inner one goes on with its watches and its spelling") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     const NodeId b = it.add(a, "b");
     const NodeId c = it.add(it.r, "c");
@@ -482,7 +482,7 @@ TEST_CASE(
 }
 
 TEST_CASE("when a directory that a root lies in is removed, the root goes on") {
-    Fixture it;
+    PictureFixture it;
     const NodeId a = it.add(it.r, "a");
     const NodeId b = it.add(a, "b");
     it.picture.add_root("/q", "/r/a/b", 3);
@@ -494,7 +494,7 @@ TEST_CASE("when a directory that a root lies in is removed, the root goes on") {
 }
 
 TEST_CASE("of two spellings of one root the other goes on, with all that is known") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     it.picture.create_file(a, "f", silently);
     it.picture.add_root("/s", "/s", 1);
@@ -508,7 +508,7 @@ TEST_CASE("of two spellings of one root the other goes on, with all that is know
 }
 
 TEST_CASE("of what was renamed into another root from a removed one, the directories are new") {
-    Fixture it;
+    PictureFixture it;
     it.add(it.r, "a");
     const NodeId s = it.picture.add_root("/s", "/s", 10);
     Taken taken = it.picture.take(it.r, "a", {.mask = IN::MOVED_FROM | IN::ISDIR, .cookie = 7});
@@ -524,7 +524,7 @@ TEST_CASE("of what was renamed into another root from a removed one, the directo
 }
 
 TEST_CASE("check() objects to what does not belong together") {
-    Fixture it(true);
+    PictureFixture it(true);
     const NodeId a = it.add(it.r, "a");
     SUBCASE("a file and a directory of one name") {
         it.picture.create_file(it.r, "a", silently);

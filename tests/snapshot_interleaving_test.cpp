@@ -357,12 +357,6 @@ const std::vector<Op>& universe() {
     return ops;
 }
 
-// What comes behind an exchange of files may hide it before it is confirmed: then nothing reports
-// the contents of the other one.
-bool hides_when_followed(const sim::World& after, const Op& op) {
-    return op.name == "exchange" && !(after.is_dir(op.a) && after.is_dir(op.b));
-}
-
 template <typename Visit>
 void for_each_script(const sim::World& world, std::size_t length, Script& script,
                      const Visit& visit) {
@@ -375,10 +369,6 @@ void for_each_script(const sim::World& world, std::size_t length, Script& script
         if (op.run(next) != 0)
             continue;
         script.push_back(op);
-        if (script.size() < length && hides_when_followed(next, op)) {
-            script.pop_back();
-            continue;
-        }
         for_each_script(next, length, script, visit);
         script.pop_back();
     }
@@ -570,8 +560,6 @@ void run_randomly(std::string_view what, unsigned count, bool follows_root) {
                 if (random() % 2 == 0 && op.name != "write" && op.name != "create")
                     op.split = random() % 6;
                 script.push_back(op);
-                if (hides_when_followed(later, op))
-                    break;
             }
         script.insert(script.begin() + static_cast<std::ptrdiff_t>(random() % (script.size() + 1)),
                       kill);

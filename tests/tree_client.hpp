@@ -36,6 +36,15 @@ inline Picture::Entries on_disk(const fs::path& root) {
     return entries;
 }
 
+/// The watched paths without the root's, sorted; the root itself is ".".
+inline Lines watched(const inotify::InotifyTree& tree, const TempDir& dir) {
+    Lines result;
+    for (const inotify::Watch& watch : tree.watches())
+        result.push_back(watch.path == dir.str() ? "." : watch.path.substr(dir.str().size() + 1));
+    std::ranges::sort(result);
+    return result;
+}
+
 inline bool has_overflow(const std::vector<inotify::Event>& events) {
     return std::ranges::any_of(
         events, [](const inotify::Event& event) { return event.mask == inotify::IN::Q_OVERFLOW; });

@@ -24,6 +24,7 @@ using test::drain;
 using test::Lines;
 using test::names;
 using test::TempDir;
+using test::watched;
 namespace fs = std::filesystem;
 
 namespace {
@@ -38,7 +39,7 @@ struct Skipped {
 }
 
 // What a child process found wrong; doctest's own checks would be lost with it.
-class Report {
+class ChildReport {
 public:
     void check(bool right, const std::string& what) {
         if (!right)
@@ -62,13 +63,13 @@ private:
 };
 
 // Runs `action` in a child process and checks that it finds nothing wrong.
-void in_child(const std::function<void(Report&)>& action) {
+void in_child(const std::function<void(ChildReport&)>& action) {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        Report report;
+        ChildReport report;
         std::string text;
         try {
             action(report);
@@ -152,14 +153,6 @@ Lines described(const std::vector<Event>& events, const TempDir& dir) {
     for (std::size_t i = 0; i < events.size(); ++i)
         if (events[i].error)
             result[i] = "error " + events[i].full_path().filename().native();
-    std::ranges::sort(result);
-    return result;
-}
-
-Lines watched(const InotifyTree& tree, const TempDir& dir) {
-    Lines result;
-    for (const Watch& watch : tree.watches())
-        result.push_back(watch.path == dir.str() ? "." : watch.path.substr(dir.str().size() + 1));
     std::ranges::sort(result);
     return result;
 }
@@ -302,7 +295,7 @@ TEST_CASE("directories without the right to read come as errors once, and heal")
     fs::create_directories(dir / "open");
     fs::create_directories(dir / "locked/below/deep");
     test::touch(dir / "locked/f");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         drop_rights(dir);
         fs::permissions(dir / "locked", fs::perms::none);
         InotifyTree tree(dir.path(), asking(names));
@@ -352,7 +345,7 @@ TEST_CASE("directories in one that may not be searched are tried at once when it
     TempDir dir;
     fs::create_directories(dir / "p/c");
     test::touch(dir / "p/c/f");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         drop_rights(dir);
         fs::permissions(dir / "p", fs::perms::owner_read);
         InotifyTree tree(dir.path(), asking(names));
@@ -367,7 +360,7 @@ TEST_CASE("an unwatched directory that is deleted or moved out is not complained
     TempDir dir;
     fs::create_directories(dir / "tree/one");
     fs::create_directories(dir / "tree/two");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         drop_rights(dir);
         for (const char* name : {"tree/one", "tree/two"})
             fs::permissions(dir / name, fs::perms::owner_write | fs::perms::owner_exec);
@@ -384,7 +377,7 @@ TEST_CASE("an unwatched directory that is deleted or moved out is not complained
 
 TEST_CASE("a root without the right to read throws") {
     TempDir dir;
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         drop_rights(dir);
         fs::permissions(dir.path(), fs::perms::none);
         const auto error = test::error_of([&] { InotifyTree(dir.path(), asking(names)); });
@@ -397,7 +390,7 @@ TEST_CASE("a root without the right to read throws") {
 TEST_CASE("a process that gave up its rights watches a tree as any other") {
     TempDir dir;
     fs::create_directories(dir / "a/b");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         drop_rights(dir);
         ::prctl(PR_SET_DUMPABLE, 0);  // as after setuid: /proc/self then belongs to root
         InotifyTree tree(dir.path(), asking(names));
@@ -413,7 +406,7 @@ TEST_CASE("at the limit of watches the loop goes on, and heals once there is roo
     TempDir dir;
     for (int i = 0; i < 10; ++i)
         fs::create_directories(dir / ("d" + std::to_string(i)) / "sub");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         set_watch_limit(6);
         InotifyTree tree(dir.path(), asking(names));
@@ -462,7 +455,7 @@ TEST_CASE("a watch that is given back at the limit is used at once") {
     TempDir dir;
     for (const char* name : {"a", "b", "c"})
         fs::create_directory(dir / name);
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         set_watch_limit(3);
         InotifyTree tree(dir.path(), asking(names));
@@ -487,7 +480,7 @@ TEST_CASE("watches that are given back at the limit are used again") {
     TempDir dir;
     fs::create_directories(dir / "a/b/c");
     fs::create_directories(dir / "d/e/f");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         set_watch_limit(7);
         InotifyTree tree(dir.path(), asking(names));
@@ -504,7 +497,7 @@ TEST_CASE("watches that are given back at the limit are used again") {
 
 TEST_CASE("a root beyond the limit of watches throws and says which limit") {
     TempDir dir;
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         set_watch_limit(0);
         const auto error = test::error_of([&] { InotifyTree(dir.path(), asking(names)); });
@@ -517,7 +510,7 @@ TEST_CASE("one_file_system reports a mount point and stays out of it") {
     TempDir dir;
     fs::create_directories(dir / "mount");
     fs::create_directories(dir / "a/b");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         mount_tmpfs(dir / "mount");
         fs::create_directories(dir / "mount/in/deep");
@@ -547,7 +540,7 @@ TEST_CASE("the file system of a root can be unmounted, which is reported; the ot
     TempDir dir;
     fs::create_directories(dir / "mount");
     fs::create_directories(dir / "other/a");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         mount_tmpfs(dir / "mount");
         fs::create_directories(dir / "mount/a/b");
@@ -575,7 +568,7 @@ TEST_CASE("the file system of a root can be unmounted, which is reported; the ot
 TEST_CASE("a file system inside a tree can be unmounted, and what it covered is seen") {
     TempDir dir;
     fs::create_directories(dir / "a/mount");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         for (const bool track_files : {false, true}) {
             mount_tmpfs(dir / "a/mount");
@@ -620,7 +613,7 @@ TEST_CASE("a directory of the tree mounted inside another neither loops nor wand
     TempDir dir;
     fs::create_directories(dir / "a/b/mount");
     fs::create_directories(dir / "other/mount");
-    in_child([&](Report& report) {
+    in_child([&](ChildReport& report) {
         enter_namespaces();
         const auto bind = [](const fs::path& from, const fs::path& to) {
             if (::mount(from.c_str(), to.c_str(), nullptr, MS_BIND, nullptr) < 0)

@@ -16,6 +16,7 @@ using test::has_overflow;
 using test::Lines;
 using test::names;
 using test::TempDir;
+using test::watched;
 namespace fs = std::filesystem;
 
 namespace {
@@ -36,15 +37,6 @@ TreeOptions following() {
     TreeOptions options = asking(names);
     options.follow_symlinks = true;
     return options;
-}
-
-// The watched paths without the root's, sorted; the root itself is ".".
-Lines watched(const InotifyTree& tree, const TempDir& dir) {
-    Lines result;
-    for (const Watch& watch : tree.watches())
-        result.push_back(watch.path == dir.str() ? "." : watch.path.substr(dir.str().size() + 1));
-    std::ranges::sort(result);
-    return result;
 }
 
 Lines sorted(Lines lines) {

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-TreeOptions asking(Mask mask) {
+TreeOptions reporting(Mask mask) {
     TreeOptions options;
     options.mask = mask;
     return options;
@@ -35,7 +35,7 @@ TEST_CASE("10,000 unreadable directories are tried 14 times in ten minutes, 64 a
         world.mkdir(directory(i));
         world.deny(directory(i));
     }
-    test::KernelTree tree(world.make_kernel(), asking(IN::CREATE));
+    test::KernelTree tree(world.make_kernel(), reporting(IN::CREATE));
     tree.add_tree("/r");
     CHECK(test::drain(tree).size() == count);
 
@@ -71,7 +71,7 @@ TEST_CASE(
     for (int i = 0; i < count; ++i)
         world.mkdir(directory(i));
     world.max_user_watches = 1;
-    test::KernelTree tree(world.make_kernel(), asking(IN::CREATE));
+    test::KernelTree tree(world.make_kernel(), reporting(IN::CREATE));
     tree.add_tree("/r");
     const auto events = test::drain(tree);
     REQUIRE(events.size() == 1);
@@ -103,7 +103,7 @@ TEST_CASE("a failed directory over which something is mounted is covered, or not
     for (const char* path : {"/r", "/r/a", "/r/b"})
         world.mkdir(path);
     world.deny("/r/a");
-    TreeOptions options = asking(IN::CREATE);
+    TreeOptions options = reporting(IN::CREATE);
     SUBCASE("another directory of the tree") {}
     SUBCASE("a file system to stay out of") { options.one_file_system = true; }
     test::KernelTree tree(world.make_kernel(), options);
@@ -121,7 +121,7 @@ TEST_CASE("a watched directory that may not be read when it is to be listed heal
     sim::World world;
     world.mkdir("/r");
     world.mkdir("/r/a");
-    test::KernelTree tree(world.make_kernel(), asking(IN::CREATE));
+    test::KernelTree tree(world.make_kernel(), reporting(IN::CREATE));
     tree.add_tree("/r");
     world.deny("/r/a");
     world.max_queued_events = 0;

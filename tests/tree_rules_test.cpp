@@ -2,6 +2,7 @@
 // The seven rules that a tree goes by, each shown by what it yields and by the calls that it makes.
 #include "sim_tree.hpp"
 #include "support.hpp"
+#include "tree_client.hpp"
 
 #include <doctest/doctest.h>
 
@@ -18,12 +19,11 @@
 
 namespace IN = inotify::IN;
 using test::Lines;
+using test::names;
 
 namespace {
 
 using Calls = std::map<std::string, int>;
-
-constexpr inotify::Mask names = IN::CREATE | IN::DELETE | IN::MOVE;
 
 /// A tree of /r on the simulated kernel, with the directories a and b; /o lies outside.
 struct Rules {

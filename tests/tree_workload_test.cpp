@@ -71,7 +71,7 @@ constexpr int slower = 1;
 
 constexpr int levels = 30;
 constexpr int rounds = 1000 / slower;
-constexpr int directories = 2000 / slower;
+constexpr int made_directories = 2000 / slower;
 
 }  // namespace
 
@@ -110,7 +110,7 @@ TEST_SUITE("threads") {
             TempDir dir, outside;
             Client client(dir.path(), asking(changes, track_files));
             read_during(client, [&] {
-                for (int i = 0; i < directories; ++i) {
+                for (int i = 0; i < made_directories; ++i) {
                     const fs::path path = dir / "top" / numbered("a", i % 4) /
                                           numbered("b", i / 4 % 50) / numbered("c", i);
                     fs::create_directories(path);

@@ -183,14 +183,21 @@ void Agenda::give_back_storage() {
     }
 }
 
-void Agenda::forget(NodeRef node) {
+std::vector<Place> Agenda::forget(NodeRef node) {
+    std::vector<Place> destinations;
     rechecks_.erase(node);
-    std::erase_if(suspects_, [&](const auto& entry) { return entry.first.directory == node; });
+    std::erase_if(suspects_, [&](auto& entry) {
+        if (entry.first.directory != node)
+            return false;
+        destinations.push_back(std::move(entry.second.destination));
+        return true;
+    });
     if (const auto retry = retries_.find(node.id);
         retry != retries_.end() && retry->second.node == node) {
         failures_.erase(node.id);
         retries_.erase(retry);
     }
+    return destinations;
 }
 
 }  // namespace inotify::detail

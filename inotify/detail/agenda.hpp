@@ -120,8 +120,8 @@ public:
     /// Nothing is left to do: gives back what a burst has made of the queue.
     void give_back_storage();
 
-    /// A node was removed.
-    void forget(NodeRef node);
+    /// A node was removed: returns the destinations of the suspects in it, which are none now.
+    std::vector<Place> forget(NodeRef node);
 
 private:
     struct Recheck {

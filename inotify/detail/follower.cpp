@@ -280,8 +280,12 @@ void Follower::note_arrival(NodeId node, const RenameRecord& to, bool says_itsel
         renames_.forget_arrival(node, {}, false);
     else
         renames_.note_arrival(node, to.name, to.is_dir());
-    if (agenda_.has_suspects())
-        agenda_.clear_suspect({picture_.model().ref(node), to.name});
+    if (!agenda_.has_suspects())
+        return;
+    // Whether something was there, as after an exchange, nobody can see any more.
+    const auto destination = agenda_.clear_suspect({picture_.model().ref(node), to.name});
+    if (destination && options_.track_files)
+        picture_.report_contents(*destination);
 }
 
 // In the order of the records.

@@ -83,9 +83,13 @@ void Picture::restore_file(NodeId directory, const DirectoryEntry& entry,
         return;
     replace(directory, entry.name, false);
     create_found_file(directory, entry, Report::fresh);
-    if (model_.alive(destination.directory) && !is_detached(destination.directory.id) &&
-        knows(destination.directory.id, destination.name, false))
-        report_contents(destination.directory.id, destination.name);
+    report_contents(destination);
+}
+
+void Picture::report_contents(const Place& file) {
+    if (model_.alive(file.directory) && !is_detached(file.directory.id) &&
+        knows(file.directory.id, file.name, false))
+        report_contents(file.directory.id, file.name);
 }
 
 void Picture::report_contents(NodeId directory, std::string_view name) {

@@ -161,6 +161,8 @@ public:
     void report(NodeId directory, std::string_view name, const Cause& cause);
     /// Emits the events of a file's contents: a mask may ask for one of them alone.
     void report_contents(NodeId directory, std::string_view name);
+    /// The same of a file that may not be there any more.
+    void report_contents(const Place& file);
     /// Emits an event about a directory itself, whatever the mask.
     void report_self(NodeId node, Mask mask, bool synthetic = false);
     void report_error(NodeId node, std::error_code error) { report_error(path_of(node), error); }

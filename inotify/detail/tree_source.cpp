@@ -285,7 +285,8 @@ void TreeSource::release() {
         names_.suspect(root);
     std::ranges::for_each(disk_.take_obtained(), remove_unused);
     for (const NodeRef node : picture_.take_forgotten())
-        agenda_.forget(node);
+        for (const Place& destination : agenda_.forget(node))
+            picture_.report_contents(destination);  // it may have been an exchange
     if (const std::vector<int> freed = picture_.take_freed(); !freed.empty()) {
         std::ranges::for_each(freed, remove_unused);
         agenda_.end_shortage(ENOSPC);
