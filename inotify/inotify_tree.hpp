@@ -36,8 +36,9 @@ inline constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max()
 
 /// What an InotifyTree watches and reports.
 struct TreeOptions {
-    /// The events of files that are asked for. CREATE, DELETE, MOVED_FROM and MOVED_TO of
-    /// directories always come. IN::ONESHOT, IN::MASK_ADD and IN::MASK_CREATE are refused.
+    /// The events of files that are asked for; most programs want IN::CHANGES. CREATE, DELETE,
+    /// MOVED_FROM and MOVED_TO of directories always come. IN::ONESHOT, IN::MASK_ADD and
+    /// IN::MASK_CREATE are refused.
     Mask mask = IN::ALL_EVENTS;
     /// How long a cycle waits at most when nothing is queued.
     Duration block_duration = std::chrono::seconds{1};
@@ -49,7 +50,7 @@ struct TreeOptions {
     std::size_t max_depth = unlimited;
     /// Stay on the root's device, like `find -xdev`.
     bool one_file_system = false;
-    /// Watch directories behind symbolic links too; each inode once, so loops end. A link that
+    /// Also watch directories behind symbolic links; each inode once, so loops end. A link that
     /// comes to lead elsewhere because a watched directory is renamed or removed is reported by a
     /// synthetic DELETE and CREATE, and what it leads to now follows. No event says that a dangling
     /// link's target comes, nor that a directory on the way to a target outside is renamed.
