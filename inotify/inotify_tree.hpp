@@ -184,7 +184,7 @@ public:
 
     /// What a client knows that has applied every event which was yielded so far: give it to a
     /// later tree as TreeOptions::since, and that client, applying its events, holds the disk and
-    /// has been told of every file that changed in between. Save it when what the events asked for
+    /// has heard of every file that changed in between. Save it when what the events asked for
     /// is done; the best moment is the empty value, when nothing is pending. A file of which an
     /// event is still to be yielded, or whose ctime is so young that a change right now would leave
     /// it the same, is kept as unknown, and reported again.

@@ -47,7 +47,7 @@ private:
 };
 
 /// Tells what somebody has changed while a command ran from what it has made itself, as far as that
-/// can be told: inotify does not say who did it.
+/// can be known: inotify does not say who did it.
 ///
 /// What has ever changed while the command did not run is somebody's: it starts another run. All
 /// else starts one the first time, when nobody can know; then it counts as output. So no edit is

@@ -62,7 +62,7 @@ struct Signals {
 
 std::unique_ptr<inotify::Inotify> make_stream(const Options& options) {
     inotify::Mask mask = options.mask.value_or(IN::ALL_EVENTS);
-    // What a batch is made of; its end is how a watched path tells that it is gone.
+    // What a batch is made of; DELETE_SELF is how a watched path says that it is gone.
     if (options.batch)
         mask = (options.mask ? *options.mask
                              : IN::CREATE | IN::DELETE | IN::MOVE | IN::MODIFY | IN::CLOSE_WRITE |
