@@ -236,8 +236,9 @@ public:
 
     bool enter(int directory) override { return has_own_directory_ && ::fchdir(directory) == 0; }
     void leave() noexcept override {
-        if (has_own_directory_)
-            static_cast<void>(::chdir("/"));
+        // Where it fails, the worker stays in a directory that exists, as far as it is concerned.
+        if (has_own_directory_ && ::chdir("/") != 0)
+            return;
     }
 
 private:
