@@ -85,9 +85,9 @@ Seen watch_threads(inotify::TreeOptions options, const std::string& root, std::s
         by_caller &= std::this_thread::get_id() == caller;
         if (!path.ends_with("/0"))
             return false;
-        const auto now = threads();
-        seen.most = std::max(seen.most, now.size() - before.size());
-        for (const std::string& thread : now)
+        const auto running = threads();
+        seen.most = std::max(seen.most, running.size() - before.size());
+        for (const std::string& thread : running)
             seen.block_signals &= before.contains(thread) || blocks_signals(thread);
         return false;
     };

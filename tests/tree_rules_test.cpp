@@ -316,9 +316,9 @@ TEST_CASE("rule 5: when arrivals in many directories are kept they are waited fo
         const std::string name = std::to_string(i);
         it.world.rename("/r/b/" + name, "/r/a/" + name + "/f");
         it.yielded();
-        const int now = it.calls["await_changes"];
-        CHECK((now == 0 || now == 257));
-        waits += now;
+        const int waited = it.calls["await_changes"];
+        CHECK((waited == 0 || waited == 257));
+        waits += waited;
     }
     CHECK(waits == 257);
 }
