@@ -38,7 +38,7 @@ using test::Op;
 using test::Script;
 
 const std::string root = "/r";
-const Op kill{"kill", {}};
+const Op kill_op{"kill", {}};
 
 /// A client that mirrors the files, too. What an event was about it reads at the empty value, when
 /// each path leads to what it takes it for; until then its contents are none.
@@ -245,7 +245,7 @@ private:
             return false;
         }
         const Op& op = script_[done_++];
-        if (op.name == kill.name) {
+        if (op.name == kill_op.name) {
             log("    kill");
             return is_killed_ = true;
         }
@@ -426,8 +426,8 @@ TEST_SUITE("exhaustive") {
         Script script;
         for_each_script(start(), 1, script, [&](const Script& ops) {
             for (const bool ages : {true, false}) {
-                run_plans(start(), {kill, ops[0]}, ages, totals);
-                run_plans(start(), {ops[0], kill}, ages, totals);
+                run_plans(start(), {kill_op, ops[0]}, ages, totals);
+                run_plans(start(), {ops[0], kill_op}, ages, totals);
             }
         });
         totals.report("snapshots, one operation");
@@ -450,10 +450,10 @@ TEST_SUITE("exhaustive") {
         // What is seen of a rename before its records are queued is waited for.
         Op rename{"rename", "/r/a/f", "/r/g"};
         rename.split = 0;
-        run_plans(start(), {rename, kill}, true, totals, 50'000);
+        run_plans(start(), {rename, kill_op}, true, totals, 50'000);
         // What was read of a name is ahead of the picture by the records that are queued.
-        run_plans(start(), {kill, {"rename", "/r/a/f", "/r/c"}, {"rename", "/r/g", "/r/a/f"}}, true,
-                  totals, 50'000);
+        run_plans(start(), {kill_op, {"rename", "/r/a/f", "/r/c"}, {"rename", "/r/g", "/r/a/f"}},
+                  true, totals, 50'000);
         totals.report("snapshots, chosen scripts");
     }
 
@@ -465,11 +465,11 @@ TEST_SUITE("exhaustive") {
             world.create(path);
         Totals totals;
         for (const Script& script :
-             {Script{kill, {"deny", "/r/a"}, {"allow", "/r/a"}},
-              Script{{"deny", "/r/a"}, kill, {"allow", "/r/a"}},
-              Script{kill, {"deny", "/r/a"}, {"write", "/r/a/f"}, {"allow", "/r/a"}},
-              Script{kill, {"deny", "/r/a"}, {"unlink", "/r/a/g"}, {"allow", "/r/a"}},
-              Script{kill, {"deny", "/r/a"}, {"rename", "/r/a/x", "/r/x"}, {"allow", "/r/a"}}})
+             {Script{kill_op, {"deny", "/r/a"}, {"allow", "/r/a"}},
+              Script{{"deny", "/r/a"}, kill_op, {"allow", "/r/a"}},
+              Script{kill_op, {"deny", "/r/a"}, {"write", "/r/a/f"}, {"allow", "/r/a"}},
+              Script{kill_op, {"deny", "/r/a"}, {"unlink", "/r/a/g"}, {"allow", "/r/a"}},
+              Script{kill_op, {"deny", "/r/a"}, {"rename", "/r/a/x", "/r/x"}, {"allow", "/r/a"}}})
             run_plans(world, script, true, totals, 20'000);
         totals.report("snapshots, directories that cannot be read");
     }
@@ -540,7 +540,7 @@ TEST_CASE("a client that is killed goes on from its snapshot: random scripts") {
                     break;
             }
         script.insert(script.begin() + static_cast<std::ptrdiff_t>(random() % (script.size() + 1)),
-                      kill);
+                      kill_op);
         const bool ages = seed % 4 != 0;
         const std::size_t rarely = 2 + random() % 30;
         const std::size_t early = 1 + random() % 5;
