@@ -333,21 +333,23 @@ TEST_CASE("following does not disturb ordinary watches of the same inodes, nor t
     CHECK(test::error_of([&] { inotify.add_watch(dir.path(), IN::CREATE | IN::MASK_CREATE); })
               .code()
               .value() == EEXIST);
-    write_file(file, "x");
+    // Not truncated: on Linux 5.10 the MODIFY of that comes before the OPEN.
+    const auto write = [&] { test::OpenFile(file, O_WRONLY).write("x"); };
+    write();
     const auto lines = [&] { return test::drain_lines(inotify, dir); };
     CHECK(lines() == Lines{"OPEN d/file", "MODIFY d/./file", "CLOSE_WRITE d/file"});
 
     inotify.remove_watch(alias);
-    write_file(file, "x");
+    write();
     CHECK(lines() == Lines{"OPEN d/file", "CLOSE_WRITE d/file"});
     inotify.remove_watch(dir / "d");
-    write_file(file, "x");
+    write();
     CHECK(lines() == Lines{"CLOSE_WRITE d/file"});
 
     CHECK(inotify.add_watch(alias, IN::MODIFY) == wd);
     CHECK(inotify.add_watch(dir / "d", IN::OPEN) == directory);
     inotify.remove_watch(file);
-    write_file(file, "x");
+    write();
     CHECK(lines() == Lines{"OPEN d/file", "MODIFY d/./file"});
     CHECK(kernel_watches() == 3);
     fs::remove(file);

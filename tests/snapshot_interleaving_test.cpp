@@ -39,7 +39,7 @@ using test::Op;
 using test::Script;
 
 const std::string root = "/r";
-const Op kill{"kill", {}};
+const Op kill_op{"kill", {}};
 
 /// A client that mirrors the files, too. What an event was about it reads at the empty value, when
 /// each path leads to what it takes it for; until then its contents are none.
@@ -260,7 +260,7 @@ private:
             return false;
         }
         const Op& op = script_[done_++];
-        if (op.name == kill.name) {
+        if (op.name == kill_op.name) {
             log("    kill");
             return is_killed_ = true;
         }
@@ -418,8 +418,8 @@ TEST_SUITE("exhaustive") {
         Totals totals;
         test::for_each_script(start(), universe(), 1, [&](const Script& ops) {
             for (const bool ages : {true, false}) {
-                run_plans(start(), {kill, ops[0]}, ages, totals, most_plans());
-                run_plans(start(), {ops[0], kill}, ages, totals, most_plans());
+                run_plans(start(), {kill_op, ops[0]}, ages, totals, most_plans());
+                run_plans(start(), {ops[0], kill_op}, ages, totals, most_plans());
             }
             return totals.failure.empty();
         });
@@ -444,10 +444,10 @@ TEST_SUITE("exhaustive") {
         // What is seen of a rename before its records are queued is waited for.
         Op rename{"rename", "/r/a/f", "/r/g"};
         rename.split = 0;
-        run_plans(start(), {rename, kill}, true, totals, most_plans(50'000));
+        run_plans(start(), {rename, kill_op}, true, totals, most_plans(50'000));
         // What was read of a name is ahead of the picture by the records that are queued.
-        run_plans(start(), {kill, {"rename", "/r/a/f", "/r/c"}, {"rename", "/r/g", "/r/a/f"}}, true,
-                  totals, most_plans(50'000));
+        run_plans(start(), {kill_op, {"rename", "/r/a/f", "/r/c"}, {"rename", "/r/g", "/r/a/f"}},
+                  true, totals, most_plans(50'000));
         totals.report("snapshots, chosen scripts");
     }
 
@@ -459,11 +459,11 @@ TEST_SUITE("exhaustive") {
             world.create(path);
         Totals totals;
         for (const Script& script :
-             {Script{kill, {"deny", "/r/a"}, {"allow", "/r/a"}},
-              Script{{"deny", "/r/a"}, kill, {"allow", "/r/a"}},
-              Script{kill, {"deny", "/r/a"}, {"write", "/r/a/f"}, {"allow", "/r/a"}},
-              Script{kill, {"deny", "/r/a"}, {"unlink", "/r/a/g"}, {"allow", "/r/a"}},
-              Script{kill, {"deny", "/r/a"}, {"rename", "/r/a/x", "/r/x"}, {"allow", "/r/a"}}})
+             {Script{kill_op, {"deny", "/r/a"}, {"allow", "/r/a"}},
+              Script{{"deny", "/r/a"}, kill_op, {"allow", "/r/a"}},
+              Script{kill_op, {"deny", "/r/a"}, {"write", "/r/a/f"}, {"allow", "/r/a"}},
+              Script{kill_op, {"deny", "/r/a"}, {"unlink", "/r/a/g"}, {"allow", "/r/a"}},
+              Script{kill_op, {"deny", "/r/a"}, {"rename", "/r/a/x", "/r/x"}, {"allow", "/r/a"}}})
             run_plans(world, script, true, totals, most_plans(20'000));
         totals.report("snapshots, directories that cannot be read");
     }
@@ -551,7 +551,7 @@ void run_randomly(std::string_view what, unsigned count, bool follows_root) {
                 script.push_back(op);
             }
         script.insert(script.begin() + static_cast<std::ptrdiff_t>(random() % (script.size() + 1)),
-                      kill);
+                      kill_op);
         const bool ages = seed % 4 != 0;
         const std::size_t rarely = 2 + random() % 30;
         const std::size_t early = 1 + random() % 5;

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <ctime>
 #include <filesystem>
 #include <optional>
@@ -45,7 +46,7 @@ void age() {
     const auto now = [] {
         timespec time{};
         ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
-        return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+        return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
     };
     for (const auto begun = now(); now() < begun + 100'000'000;)
         ::usleep(10'000);
@@ -176,6 +177,22 @@ TEST_CASE("a file that is too young for its time to tell is reported again") {
     const test::TempDir directory;
     test::write_file(directory / "f");
     const Snapshot snapshot = snapshot_of(directory.path());
+    CHECK(changed_since(snapshot, directory) == Lines{"MODIFY f", "CLOSE_WRITE f"});
+}
+
+TEST_CASE("a large file of a late date is compared, too") {
+    const test::TempDir directory;
+    const auto path = directory / "f";
+    test::touch(path);
+    constexpr off_t large = 5'000'000'000;
+    const timespec late[] = {{2'500'000'000, 1}, {2'500'000'000, 1}};  // in 2049
+    REQUIRE(::truncate(path.c_str(), large) == 0);
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), late, 0) == 0);
+    age();
+    const Snapshot snapshot = snapshot_of(directory.path());
+    CHECK(changed_since(snapshot, directory) == Lines{});
+    REQUIRE(::truncate(path.c_str(), large + 1) == 0);
+    REQUIRE(::utimensat(AT_FDCWD, path.c_str(), late, 0) == 0);
     CHECK(changed_since(snapshot, directory) == Lines{"MODIFY f", "CLOSE_WRITE f"});
 }
 

@@ -4,7 +4,6 @@
 
 #include <inotify/detail/node_index.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -12,8 +11,8 @@
 namespace inotify::detail {
 
 inline std::uint32_t hash_name(NodeId directory, std::string_view name) noexcept {
-    const std::size_t hash =
-        std::hash<std::string_view>{}(name) ^ (directory * std::size_t{0x9e3779b97f4a7c15U});
+    const std::uint64_t hash =
+        std::hash<std::string_view>{}(name) ^ (directory * std::uint64_t{0x9e3779b97f4a7c15U});
     return static_cast<std::uint32_t>(hash ^ (hash >> 32U));
 }
 
