@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+// mirror: keeps a copy of every machine's tree from what the shippers have sent to a broker.
+#include "broker.hpp"
+#include "message.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <system_error>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A file descriptor that is closed at the end.
+class File {
+public:
+    File(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
+        check(fd_ >= 0, path);
+    }
+    File(const File&) = delete;
+    File& operator=(const File&) = delete;
+    ~File() { ::close(fd_); }
+
+    void write(std::string_view bytes, std::uint64_t offset, const fs::path& path) const {
+        while (!bytes.empty()) {
+            const ssize_t size =
+                ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            check(size > 0, path);
+            bytes.remove_prefix(static_cast<std::size_t>(size));
+            offset += static_cast<std::uint64_t>(size);
+        }
+    }
+
+private:
+    static void check(bool good, const fs::path& path) {
+        if (!good)
+            throw std::system_error(errno, std::system_category(), path.native());
+    }
+
+    int fd_;
+};
+
+// Reads a netstring; false at the end, which a kill may have cut short.
+bool read_record(std::istream& in, std::string& record) {
+    std::size_t size = 0;
+    if (!(in >> size) || in.get() != ':')
+        return false;
+    record.resize(size);
+    return in.read(record.data(), static_cast<std::streamsize>(size)) && in.get() == ',';
+}
+
+// The copy of one machine's tree: what its last snapshot held. What was sent since waits in a
+// journal until the shipper says that it has saved the next snapshot, and is applied then; or until
+// a new run of the shipper begins with the former snapshot, and is dropped then, as it is sent
+// again. All files are such that a process which is killed anywhere can be followed by another.
+class Copy {
+public:
+    explicit Copy(fs::path directory) : directory_(std::move(directory)) {
+        fs::create_directories(directory_ / "tree");
+        fs::create_directories(directory_ / "moving");
+        if (!fs::exists(directory_ / "journal"))
+            begin_journal();
+        load();
+    }
+
+    // What this returns from may be acknowledged.
+    void receive(const ship::Delivery& delivery, const ship::Message& message) {
+        if (delivery.position <= last_) {
+            say() << "delivered again" << std::endl;
+            return;
+        }
+        // A killed shipper's messages may come behind those of the next one. A gap is where the
+        // broker has refused a message: its shipper will begin a new run.
+        if (!message.is("START") && (message.run != run_ || message.number != next_)) {
+            say() << (message.run != run_ ? "late" : "gap") << std::endl;
+            return;
+        }
+        std::string record;
+        ship::put(record, delivery.position[0]);
+        ship::put(record, delivery.position[1]);
+        ship::put(record, delivery.text);
+        std::string framed;
+        ship::put(framed, record);
+        journal_ << framed << std::flush;
+        note(delivery.position, message);
+        if (ends_transaction(message))
+            end_transaction(message);
+    }
+
+private:
+    using Position = ship::Position;
+
+    std::ostream& say() const { return std::cout << directory_.filename().native() << ": "; }
+
+    static bool ends_transaction(const ship::Message& message) {
+        return message.is("START") || message.is("SNAPSHOT");
+    }
+
+    void note(const Position& position, const ship::Message& message) {
+        last_ = position;
+        run_ = message.run;
+        next_ = message.number + 1;
+        ++waiting_;
+    }
+
+    void end_transaction(const ship::Message& message) {
+        const std::uint64_t snapshot = message.snapshot;
+        if (snapshot == snapshot_ + 1) {
+            apply();
+            say() << "snapshot " << snapshot << ": " << waiting_ - 1 << " applied" << std::endl;
+        } else if (snapshot == snapshot_ || snapshot == 0) {
+            say() << "start " << snapshot << ": " << waiting_ - 1 << " dropped" << std::endl;
+        } else {
+            say() << "what came before snapshot " << snapshot
+                  << " is missing here; remove the shipper's snapshots to begin anew" << std::endl;
+            run_.clear();
+        }
+        if (!run_.empty())
+            snapshot_ = snapshot;
+        begin_journal();
+    }
+
+    // The first record of the journal is the state, each further one a message.
+    void begin_journal() {
+        std::string state;
+        ship::put(state, snapshot_);
+        ship::put(state, run_);
+        ship::put(state, next_);
+        ship::put(state, last_[0]);
+        ship::put(state, last_[1]);
+        std::string framed;
+        ship::put(framed, state);
+        const fs::path fresh = directory_ / "journal.new";
+        journal_ = std::ofstream(fresh, std::ios::binary);
+        journal_.exceptions(std::ios::badbit | std::ios::failbit);
+        journal_ << framed << std::flush;
+        fs::rename(fresh, directory_ / "journal");
+        waiting_ = 0;
+    }
+
+    void load() {
+        const fs::path path = directory_ / "journal";
+        std::ifstream in(path, std::ios::binary);
+        std::string record;
+        if (!read_record(in, record))
+            throw std::runtime_error(path.native() + ": no state");
+        std::string_view state = record;
+        snapshot_ = ship::take_number(state);
+        run_ = ship::take(state);
+        next_ = ship::take_number(state);
+        last_ = {ship::take_number(state), ship::take_number(state)};
+        auto end = in.tellg();
+        ship::Message message;
+        for (; read_record(in, record); end = in.tellg()) {
+            std::string_view rest = record;
+            const Position position{ship::take_number(rest), ship::take_number(rest)};
+            message = ship::decode(ship::take(rest));
+            note(position, message);
+        }
+        fs::resize_file(path, static_cast<std::uintmax_t>(end));
+        journal_ = std::ofstream(path, std::ios::binary | std::ios::app);
+        journal_.exceptions(std::ios::badbit | std::ios::failbit);
+        std::ifstream applied(directory_ / "applied", std::ios::binary);
+        applied.read(reinterpret_cast<char*>(&applied_), sizeof applied_);
+        if (ends_transaction(message))
+            end_transaction(message);
+    }
+
+    // A process that was killed here is followed by another one, which goes on behind the last
+    // message that was applied: `applied` has its position. The next one may have been applied,
+    // too, or in part, so applying it again makes no difference.
+    void apply() {
+        const fs::path path = directory_ / "applied";
+        const File applied(path, O_WRONLY | O_CREAT);
+        std::ifstream in(directory_ / "journal", std::ios::binary);
+        std::string record;
+        read_record(in, record);
+        while (read_record(in, record)) {
+            std::string_view rest = record;
+            const Position position{ship::take_number(rest), ship::take_number(rest)};
+            if (position <= applied_)
+                continue;
+            apply(ship::decode(ship::take(rest)));
+            applied_ = position;
+            applied.write({reinterpret_cast<const char*>(&applied_), sizeof applied_}, 0, path);
+        }
+        // The other half of these moves is outside the tree.
+        for (const auto& entry : fs::directory_iterator(directory_ / "moving"))
+            fs::remove_all(entry);
+    }
+
+    // The contents of a file that comes or moves follow in the same transaction; a directory that
+    // moves takes with it what is in it.
+    void apply(const ship::Message& message) {
+        const fs::path path = directory_ / "tree" / message.path;
+        const fs::path moving = directory_ / "moving" / std::to_string(message.cookie);
+        if (message.is("CLEAR")) {
+            fs::remove_all(directory_ / "tree");
+            fs::create_directory(directory_ / "tree");
+        } else if (message.is("MOVED_FROM") && message.is("ISDIR")) {
+            if (fs::exists(path))
+                fs::rename(path, moving);
+        } else if (message.is("DELETE") || message.is("MOVED_FROM")) {
+            fs::remove_all(path);
+        } else if (message.is("MOVED_TO") && !message.moved_from.empty() && fs::exists(moving)) {
+            fs::rename(moving, path);
+        } else if ((message.is("CREATE") || message.is("MOVED_TO")) && message.is("ISDIR")) {
+            fs::create_directory(path);
+        } else if (message.is("CREATE") || message.is("MOVED_TO")) {
+            fs::remove(path);
+        } else if (message.is("CONTENTS")) {
+            if (message.offset == 0)
+                fs::remove(path);
+            const File file(path, O_WRONLY | O_CREAT | O_NOFOLLOW);
+            file.write(message.data, message.offset, path);
+        } else if (message.is("LINK")) {
+            fs::remove(path);
+            fs::create_symlink(message.data, path);
+        }
+    }
+
+    fs::path directory_;
+    std::ofstream journal_;
+    std::uint64_t snapshot_ = 0;  // what the tree is
+    std::string run_;             // of the last START; empty: nothing is accepted
+    std::uint64_t next_ = 0;      // the number of the message that the run continues with
+    Position last_ = {};          // of the last message in the journal
+    Position applied_ = {};       // of the last message that was applied
+    std::uint64_t waiting_ = 0;   // messages in the journal
+};
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    if (argc != 3) {
+        std::cerr << "usage: mirror redis://HOST:PORT|nats://HOST:PORT DIRECTORY\n";
+        return 2;
+    }
+    const auto broker = ship::connect(argv[1]);
+    std::map<std::string, Copy> copies;
+    for (;;) {
+        for (const ship::Delivery& delivery : broker->read()) {
+            const ship::Message message = ship::decode(delivery.text);
+            copies.try_emplace(message.machine, fs::path(argv[2]) / message.machine)
+                .first->second.receive(delivery, message);
+        }
+        broker->acknowledge();
+    }
+} catch (const std::exception& error) {
+    std::cerr << "mirror: " << error.what() << std::endl;
+    return 1;
+}

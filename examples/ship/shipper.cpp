@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// shipper: sends what happens in a tree to a broker, and loses nothing when it is killed.
+#include "broker.hpp"
+#include "message.hpp"
+
+#include <inotify/inotify_tree.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <random>
+#include <stdexcept>
+
+namespace {
+
+namespace fs = std::filesystem;
+namespace IN = inotify::IN;
+using Clock = std::chrono::steady_clock;
+
+// How often a snapshot is saved at most. It costs an fstatat(2) on each file of the tree.
+constexpr std::chrono::milliseconds interval{250};
+
+// The largest part of a file in a message; NATS takes 1 MiB unless it is configured otherwise.
+constexpr std::size_t part_size = std::size_t{256} * 1024;
+
+// How many bytes may wait for their acknowledgement.
+constexpr std::size_t max_unacknowledged = std::size_t{1024} * 1024;
+
+// Snapshots are saved under their numbers; the highest is the last one, 0 if there is none.
+std::uint64_t last_snapshot(const fs::path& directory) {
+    std::uint64_t last = 0;
+    for (const auto& entry : fs::directory_iterator(directory)) {
+        const std::string name = entry.path().filename().native();
+        if (name.find_first_not_of("0123456789") == std::string::npos)
+            last = std::max<std::uint64_t>(last, std::stoull(name));
+    }
+    return last;
+}
+
+class Shipper {
+public:
+    Shipper(ship::Broker& broker, std::string machine, fs::path root, fs::path snapshots)
+        : broker_(broker),
+          machine_(std::move(machine)),
+          root_(std::move(root)),
+          snapshots_(std::move(snapshots)),
+          snapshot_(last_snapshot(snapshots_)),
+          run_(std::to_string(std::random_device()())) {}
+
+    void run() {
+        inotify::TreeOptions options;
+        options.mask = IN::CREATE | IN::DELETE | IN::MOVE | IN::MODIFY | IN::CLOSE_WRITE;
+        options.block_duration = interval;
+        options.track_files = true;
+        options.since = load();
+        publish({.event = "START", .snapshot = snapshot_});
+        if (snapshot_ == 0)
+            publish({.event = "CLEAR"});
+        inotify::InotifyTree tree(root_, options);
+
+        bool saved = false;
+        Clock::time_point next = Clock::now();
+        for (const auto& event : tree.event_gen()) {
+            if (event) {
+                ship(*event);
+                saved = false;
+            } else if (!saved && Clock::now() >= next) {
+                save(tree);
+                saved = true;
+                next = Clock::now() + interval;
+            }
+        }
+    }
+
+private:
+    void publish(ship::Message message) {
+        message.machine = machine_;
+        message.run = run_;
+        message.number = number_++;
+        const std::string text = encode(message);
+        broker_.publish(machine_, text);
+        unacknowledged_ += text.size();
+        if (unacknowledged_ > max_unacknowledged)
+            flush();
+    }
+
+    void flush() {
+        broker_.flush();
+        unacknowledged_ = 0;
+    }
+
+    // A snapshot of nothing: then everything is new.
+    inotify::Snapshot load() try {
+        return snapshot_ == 0 ? inotify::Snapshot()
+                              : inotify::Snapshot::load(snapshots_ / std::to_string(snapshot_));
+    } catch (const std::system_error& error) {
+        if (error.code() != std::errc::bad_message)
+            throw;
+        std::cerr << "shipper: beginning anew: " << error.what() << std::endl;
+        snapshot_ = 0;
+        return {};
+    }
+
+    void ship(const inotify::Event& event) {
+        if (event.error) {
+            std::cerr << "shipper: " << event << std::endl;
+            return;
+        }
+        // What was written meanwhile is not reported; compared with the last snapshot it is.
+        if (event.mask & IN::Q_OVERFLOW)
+            throw std::runtime_error("events were lost");
+        if (event.filename.empty()) {
+            if (event.path == root_ && event.mask & (IN::IGNORED | IN::UNMOUNT))
+                throw std::runtime_error("the root is gone");
+            return;
+        }
+        const std::string path = below_root(event.full_path());
+        publish({.event = to_string(event.mask),
+                 .path = path,
+                 .moved_from = event.moved_from.empty() ? "" : below_root(event.moved_from),
+                 .cookie = event.cookie});
+        if (event.mask & (IN::DELETE | IN::MOVED_FROM))
+            moving_[event.cookie] = forget(path);
+        if (!event.moved_from.empty())
+            for (const std::string& rest : moving_[event.cookie])
+                files_[path + rest] = true;
+        if (!event.is_dir() && !(event.mask & (IN::DELETE | IN::MOVED_FROM)))
+            files_[path] = true;
+    }
+
+    std::string below_root(const fs::path& path) const {
+        return path.lexically_relative(root_).native();
+    }
+
+    // Takes a file, or those in a directory, out of `files_`; returns what followed `path`.
+    std::vector<std::string> forget(const std::string& path) {
+        std::vector<std::string> rests(files_.erase(path));
+        const std::string in = path + '/';
+        auto file = files_.lower_bound(in);
+        while (file != files_.end() && file->first.starts_with(in)) {
+            rests.push_back(file->first.substr(path.size()));
+            file = files_.erase(file);
+        }
+        return rests;
+    }
+
+    // At an empty value: sends contents, and when all has been acknowledged saves the snapshot.
+    // What changes after a file was read is unknown in the snapshot, so it is sent again in any
+    // case.
+    void save(inotify::InotifyTree& tree) {
+        moving_.clear();
+        std::erase_if(files_, [](const auto& file) { return !file.second; });
+        for (auto& [path, to_send] : files_) {
+            send_contents(path);
+            to_send = false;
+        }
+        const inotify::Snapshot snapshot = tree.snapshot();
+        flush();
+        snapshot.save(snapshots_ / std::to_string(snapshot_ + 1));
+        // Nothing may be published before this: the mirror takes it all as a part of the snapshot.
+        publish({.event = "SNAPSHOT", .snapshot = ++snapshot_});
+        flush();
+        for (const auto& entry : fs::directory_iterator(snapshots_))
+            if (entry.path().filename() != std::to_string(snapshot_))
+                fs::remove(entry.path());
+    }
+
+    // What is not there any more, or is another type of file, is reported by events that follow.
+    void send_contents(const std::string& path) {
+        const fs::path file = root_ / path;
+        std::error_code error;
+        const fs::path target = fs::read_symlink(file, error);
+        if (!error) {
+            publish({.event = "LINK", .path = path, .data = target.native()});
+            return;
+        }
+        const int fd = ::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0) {
+            if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != ENXIO)
+                std::cerr << "shipper: open: " << file << ": " << std::strerror(errno) << std::endl;
+            return;
+        }
+        struct stat status = {};
+        ssize_t size = 0;
+        std::string part(part_size, '\0');
+        std::uint64_t offset = 0;
+        if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+            // No further than its end is now, for it may grow faster than it is read.
+            do {
+                size = ::pread(fd, part.data(), part.size(), static_cast<off_t>(offset));
+                if (size < 0 || (size == 0 && offset > 0))
+                    break;
+                publish({.event = "CONTENTS",
+                         .path = path,
+                         .offset = offset,
+                         .data = part.substr(0, static_cast<std::size_t>(size))});
+                offset += static_cast<std::uint64_t>(size);
+            } while (offset < static_cast<std::uint64_t>(status.st_size));
+        }
+        ::close(fd);
+    }
+
+    ship::Broker& broker_;
+    std::string machine_;
+    fs::path root_;
+    fs::path snapshots_;
+    std::uint64_t snapshot_;  // the number of the last one, 0: none
+    std::string run_;
+    std::uint64_t number_ = 0;
+    std::size_t unacknowledged_ = 0;
+    // The files whose contents are to be sent (true), and those whose contents were sent with the
+    // last snapshot: if a directory above one of these turns out to have moved before its contents
+    // were read, they may have been those of another file, and are sent again.
+    std::map<std::string, bool> files_;
+    std::map<std::uint32_t, std::vector<std::string>> moving_;  // files on their way, by cookie
+};
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+    if (argc != 5) {
+        std::cerr << "usage: shipper redis://HOST:PORT|nats://HOST:PORT MACHINE ROOT SNAPSHOTS\n";
+        return 2;
+    }
+    fs::create_directories(argv[4]);
+    const auto broker = ship::connect(argv[1]);
+    Shipper(*broker, argv[2], fs::canonical(argv[3]), argv[4]).run();
+    return 0;
+} catch (const std::exception& error) {
+    std::cerr << "shipper: " << error.what() << std::endl;
+    return 1;
+}
