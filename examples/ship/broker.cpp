@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "broker.hpp"
 
+#include <csignal>
 #include <stdexcept>
 
 namespace ship {
 
 std::unique_ptr<Broker> connect(const std::string& url) {
+    std::signal(SIGPIPE, SIG_IGN);  // a write(2) to a broken connection then fails
     constexpr const char* redis = "redis://";
     if (url.starts_with("nats://"))
         return connect_nats(url);

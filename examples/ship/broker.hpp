@@ -15,6 +15,9 @@ using Position = std::array<std::uint64_t, 2>;
 
 struct Delivery {
     Position position;
+    // False if there may be one before it that the next process is to read, as it was given to one
+    // that had ended.
+    bool in_order;
     std::string text;
 };
 
@@ -29,8 +32,8 @@ public:
     // Waits until the broker has acknowledged everything that was published.
     virtual void flush() = 0;
 
-    // The next messages in the order of the stream, those first that have been read, but not
-    // acknowledged; none after a while without one.
+    // The next messages in the order of the stream, beginning with those that this process has not
+    // acknowledged, nor one before it; none after a while without one.
     virtual std::vector<Delivery> read() = 0;
     // Acknowledges what read() has returned last.
     virtual void acknowledge() = 0;

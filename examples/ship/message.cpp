@@ -74,7 +74,7 @@ std::string encode(const Message& message) {
 Message decode(std::string_view text) {
     Message message;
     message.machine = take(text);
-    message.run = take(text);
+    message.run = take_number(text);
     message.number = take_number(text);
     message.event = take(text);
     message.path = take(text);

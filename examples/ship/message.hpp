@@ -10,7 +10,7 @@ namespace ship {
 
 struct Message {
     std::string machine = {};
-    std::string run = {};      // one start of a shipper, a random number
+    std::uint64_t run = 0;     // one start of a shipper; each is greater than those before
     std::uint64_t number = 0;  // in the run, without gaps
     // The names of the event's mask, or else
     // START       a run begins, with what changed since `snapshot`; 0: with the whole tree

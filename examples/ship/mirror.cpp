@@ -10,12 +10,17 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
+#include <stdexcept>
 #include <system_error>
+#include <utility>
 
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
 
 // A file descriptor that is closed at the end.
 class File {
@@ -75,10 +80,17 @@ public:
             say() << "delivered again" << std::endl;
             return;
         }
-        // A killed shipper's messages may come behind those of the next one. A gap is where the
-        // broker has refused a message: its shipper will begin a new run.
-        if (!message.is("START") && (message.run != run_ || message.number != next_)) {
-            say() << (message.run != run_ ? "late" : "gap") << std::endl;
+        // A killed shipper's messages may come behind those of the next one.
+        const std::pair number(message.run, message.number);
+        const std::pair expected(run_, next_);
+        if (number < expected) {
+            say() << "late" << std::endl;
+            return;
+        }
+        if (!message.is("START") && number != expected) {
+            if (!delivery.in_order)
+                throw std::runtime_error("a message is missing, which may be still to be read");
+            say() << "gap" << std::endl;  // one was refused, so its shipper will begin a new run
             return;
         }
         std::string record;
@@ -111,18 +123,21 @@ private:
 
     void end_transaction(const ship::Message& message) {
         const std::uint64_t snapshot = message.snapshot;
-        if (snapshot == snapshot_ + 1) {
+        if (snapshot == snapshot_ || snapshot == 0) {
+            say() << message.event << ' ' << snapshot << ": " << waiting_ - 1 << " dropped"
+                  << std::endl;
+            snapshot_ = snapshot;
+        } else if (snapshot == snapshot_ + 1) {
             apply();
-            say() << "snapshot " << snapshot << ": " << waiting_ - 1 << " applied" << std::endl;
-        } else if (snapshot == snapshot_ || snapshot == 0) {
-            say() << "start " << snapshot << ": " << waiting_ - 1 << " dropped" << std::endl;
+            say() << message.event << ' ' << snapshot << ": " << waiting_ - 1 << " applied"
+                  << std::endl;
+            snapshot_ = snapshot;
         } else {
             say() << "what came before snapshot " << snapshot
                   << " is missing here; remove the shipper's snapshots to begin anew" << std::endl;
-            run_.clear();
+            snapshot_ = none;
+            next_ = none;  // so all of this run is late
         }
-        if (!run_.empty())
-            snapshot_ = snapshot;
         begin_journal();
     }
 
@@ -152,7 +167,7 @@ private:
             throw std::runtime_error(path.native() + ": no state");
         std::string_view state = record;
         snapshot_ = ship::take_number(state);
-        run_ = ship::take(state);
+        run_ = ship::take_number(state);
         next_ = ship::take_number(state);
         last_ = {ship::take_number(state), ship::take_number(state)};
         auto end = in.tellg();
@@ -228,7 +243,7 @@ private:
     fs::path directory_;
     std::ofstream journal_;
     std::uint64_t snapshot_ = 0;  // what the tree is
-    std::string run_;             // of the last START; empty: nothing is accepted
+    std::uint64_t run_ = 0;       // the last one that has begun
     std::uint64_t next_ = 0;      // the number of the message that the run continues with
     Position last_ = {};          // of the last message in the journal
     Position applied_ = {};       // of the last message that was applied

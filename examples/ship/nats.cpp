@@ -42,6 +42,8 @@ public:
         check(natsOptions_SetURL(options, url.c_str()), "options");
         // What was in flight when a connection broke is not known, so a new run has to begin.
         check(natsOptions_SetAllowReconnect(options, false), "options");
+        // Otherwise up to a millisecond is waited for more to send, at each message that is read.
+        check(natsOptions_SetSendAsap(options, true), "options");
         natsConnection* connection = nullptr;
         check(natsConnection_Connect(&connection, options), "connect");
         connection_.reset(connection);
@@ -101,6 +103,7 @@ public:
         check(natsMsg_GetMetaData(&data, message_.get()), "fetch");
         const Owned<jsMsgMetaData> owned(data);
         return {{ship::Position{0, data->Sequence.Stream},
+                 true,
                  {natsMsg_GetData(message_.get()),
                   static_cast<std::size_t>(natsMsg_GetDataLength(message_.get()))}}};
     }

@@ -85,7 +85,7 @@ private:
 
     // From "0": what this consumer has not acknowledged; from ">": what no one has read.
     std::vector<Delivery> read_group(const char* from) {
-        send({"XREADGROUP", "GROUP", "mirror", "mirror", "COUNT", "100", "BLOCK", "1000", "STREAMS",
+        send({"XREADGROUP", "GROUP", "mirror", "mirror", "COUNT", "500", "BLOCK", "1000", "STREAMS",
               "files", from});
         const Reply reply = receive();
         std::vector<Delivery> deliveries;
@@ -99,6 +99,7 @@ private:
             if (fields.type != REDIS_REPLY_ARRAY || fields.elements != 4)
                 throw std::runtime_error("redis: the entry " + id + " is gone or foreign");
             deliveries.push_back({{std::stoull(id), std::stoull(id.substr(id.find('-') + 1))},
+                                  pending_,
                                   text(*fields.element[3])});
             ids_.push_back(id);
         }

@@ -12,9 +12,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 #include <map>
-#include <random>
+#include <set>
 #include <stdexcept>
 
 namespace {
@@ -32,15 +33,30 @@ constexpr std::size_t part_size = std::size_t{256} * 1024;
 // How many bytes may wait for their acknowledgement.
 constexpr std::size_t max_unacknowledged = std::size_t{1024} * 1024;
 
-// Snapshots are saved under their numbers; the highest is the last one, 0 if there is none.
-std::uint64_t last_snapshot(const fs::path& directory) {
-    std::uint64_t last = 0;
+// Snapshots are saved under their numbers.
+std::set<std::uint64_t> saved_snapshots(const fs::path& directory) {
+    std::set<std::uint64_t> numbers;
     for (const auto& entry : fs::directory_iterator(directory)) {
         const std::string name = entry.path().filename().native();
         if (name.find_first_not_of("0123456789") == std::string::npos)
-            last = std::max<std::uint64_t>(last, std::stoull(name));
+            numbers.insert(std::stoull(name));
     }
-    return last;
+    return numbers;
+}
+
+// A number that no run of this machine has had, nor any after it. The clock alone may go back; the
+// file alone may be removed.
+std::uint64_t next_run(const fs::path& directory) {
+    std::uint64_t last = 0;
+    std::ifstream(directory / "run") >> last;
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const std::uint64_t run = std::max<std::uint64_t>(
+        last + 1, std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+    std::ofstream out(directory / "run.new");
+    if (!(out << run << std::flush))
+        throw std::runtime_error("cannot write " + (directory / "run.new").native());
+    fs::rename(directory / "run.new", directory / "run");
+    return run;
 }
 
 class Shipper {
@@ -50,8 +66,11 @@ public:
           machine_(std::move(machine)),
           root_(std::move(root)),
           snapshots_(std::move(snapshots)),
-          snapshot_(last_snapshot(snapshots_)),
-          run_(std::to_string(std::random_device()())) {}
+
+          run_(next_run(snapshots_)) {
+        if (const auto saved = saved_snapshots(snapshots_); !saved.empty())
+            snapshot_ = *saved.rbegin();
+    }
 
     void run() {
         inotify::TreeOptions options;
@@ -160,15 +179,15 @@ private:
             send_contents(path);
             to_send = false;
         }
-        const inotify::Snapshot snapshot = tree.snapshot();
+        const inotify::Snapshot held = tree.snapshot();
         flush();
-        snapshot.save(snapshots_ / std::to_string(snapshot_ + 1));
+        held.save(snapshots_ / std::to_string(snapshot_ + 1));
         // Nothing may be published before this: the mirror takes it all as a part of the snapshot.
         publish({.event = "SNAPSHOT", .snapshot = ++snapshot_});
         flush();
-        for (const auto& entry : fs::directory_iterator(snapshots_))
-            if (entry.path().filename() != std::to_string(snapshot_))
-                fs::remove(entry.path());
+        for (const std::uint64_t snapshot : saved_snapshots(snapshots_))
+            if (snapshot != snapshot_)
+                fs::remove(snapshots_ / std::to_string(snapshot));
     }
 
     // What is not there any more, or is another type of file, is reported by events that follow.
@@ -210,8 +229,8 @@ private:
     std::string machine_;
     fs::path root_;
     fs::path snapshots_;
-    std::uint64_t snapshot_;  // the number of the last one, 0: none
-    std::string run_;
+    std::uint64_t snapshot_ = 0;  // the number of the last one, 0: none
+    std::uint64_t run_;
     std::uint64_t number_ = 0;
     std::size_t unacknowledged_ = 0;
     // The files whose contents are to be sent (true), and those whose contents were sent with the
