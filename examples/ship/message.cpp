@@ -2,6 +2,8 @@
 #include "message.hpp"
 
 #include <charconv>
+#include <iomanip>
+#include <sstream>
 #include <stdexcept>
 
 namespace ship {
@@ -31,6 +33,12 @@ std::uint64_t to_number(std::string_view digits) {
 }  // namespace
 
 bool Message::is(std::string_view name) const { return holds(event, name, '|'); }
+
+std::string snapshot_name(std::uint64_t run, std::uint64_t number) {
+    std::ostringstream name;
+    name << std::setfill('0') << std::setw(20) << run << '-' << std::setw(20) << number;
+    return name.str();
+}
 
 void put(std::string& out, std::string_view field) {
     out += std::to_string(field.size());
@@ -81,7 +89,7 @@ Message decode(std::string_view text) {
     message.moved_from = take(text);
     message.cookie = static_cast<std::uint32_t>(take_number(text));
     message.offset = take_number(text);
-    message.snapshot = take_number(text);
+    message.snapshot = take(text);
     message.data = take(text);
     if (message.machine.empty() || message.machine.front() == '.' ||
         message.machine.find('/') != std::string::npos || message.path.starts_with('/') ||

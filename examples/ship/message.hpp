@@ -13,7 +13,7 @@ struct Message {
     std::uint64_t run = 0;     // one start of a shipper; each is greater than those before
     std::uint64_t number = 0;  // in the run, without gaps
     // The names of the event's mask, or else
-    // START       a run begins, with what changed since `snapshot`; 0: with the whole tree
+    // START       a run begins, with what changed since `snapshot`; empty: with the whole tree
     // CLEAR       the tree is empty
     // CONTENTS    the file at `path` has `data` at `offset`, and is new if that is 0
     // LINK        the file at `path` is a symbolic link to `data`
@@ -23,12 +23,16 @@ struct Message {
     std::string moved_from = {};  // of MOVED_TO, likewise
     std::uint32_t cookie = 0;     // ties MOVED_FROM to MOVED_TO
     std::uint64_t offset = 0;
-    std::uint64_t snapshot = 0;
+    std::string snapshot = {};  // the name of one
     std::string data = {};
 
     // Whether `event` is or holds a name, as CREATE|ISDIR holds ISDIR.
     [[nodiscard]] bool is(std::string_view name) const;
 };
+
+// The name of the snapshot that holds what was sent before this message, and that is greater than
+// those of former ones.
+std::string snapshot_name(std::uint64_t run, std::uint64_t number);
 
 // Appends a field as a netstring: "5:hello,".
 void put(std::string& out, std::string_view field);

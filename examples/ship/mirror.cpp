@@ -1,55 +1,19 @@
 // SPDX-License-Identifier: MIT
 // mirror: keeps a copy of every machine's tree from what the shippers have sent to a broker.
 #include "broker.hpp"
+#include "file.hpp"
 #include "message.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
-
-// A file descriptor that is closed at the end.
-class File {
-public:
-    File(const fs::path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-        check(fd_ >= 0, path);
-    }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    ~File() { ::close(fd_); }
-
-    void write(std::string_view bytes, std::uint64_t offset, const fs::path& path) const {
-        while (!bytes.empty()) {
-            const ssize_t size =
-                ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-            check(size > 0, path);
-            bytes.remove_prefix(static_cast<std::size_t>(size));
-            offset += static_cast<std::uint64_t>(size);
-        }
-    }
-
-private:
-    static void check(bool good, const fs::path& path) {
-        if (!good)
-            throw std::system_error(errno, std::system_category(), path.native());
-    }
-
-    int fd_;
-};
 
 // Reads a netstring; false at the end, which a kill may have cut short.
 bool read_record(std::istream& in, std::string& record) {
@@ -82,15 +46,18 @@ public:
         }
         // A killed shipper's messages may come behind those of the next one.
         const std::pair number(message.run, message.number);
-        const std::pair expected(run_, next_);
-        if (number < expected) {
+        if (number < std::pair(run_, next_)) {
             say() << "late" << std::endl;
             return;
         }
-        if (!message.is("START") && number != expected) {
+        if (!continues(message)) {
             if (!delivery.in_order)
                 throw std::runtime_error("a message is missing, which may be still to be read");
-            say() << "gap" << std::endl;  // one was refused, so its shipper will begin a new run
+            // One was refused, so its shipper will begin a new run. Or the mirror has begun too
+            // late, or the snapshots are old: then all of it has to be sent, once these are
+            // removed.
+            say() << "something is missing before " << message.event << ' ' << message.snapshot
+                  << std::endl;
             return;
         }
         std::string record;
@@ -121,23 +88,22 @@ private:
         ++waiting_;
     }
 
+    // Whether nothing is missing between what is known here and `message`.
+    bool continues(const ship::Message& message) const {
+        if (!message.is("START"))
+            return message.run == run_ && message.number == next_;
+        return message.snapshot.empty() || message.snapshot == snapshot_ ||
+               message.snapshot == ship::snapshot_name(run_, next_);
+    }
+
     void end_transaction(const ship::Message& message) {
-        const std::uint64_t snapshot = message.snapshot;
-        if (snapshot == snapshot_ || snapshot == 0) {
-            say() << message.event << ' ' << snapshot << ": " << waiting_ - 1 << " dropped"
-                  << std::endl;
-            snapshot_ = snapshot;
-        } else if (snapshot == snapshot_ + 1) {
-            apply();
-            say() << message.event << ' ' << snapshot << ": " << waiting_ - 1 << " applied"
-                  << std::endl;
-            snapshot_ = snapshot;
+        if (message.snapshot.empty() || message.snapshot == snapshot_) {
+            say() << message.event << ": " << waiting_ - 1 << " dropped" << std::endl;
         } else {
-            say() << "what came before snapshot " << snapshot
-                  << " is missing here; remove the shipper's snapshots to begin anew" << std::endl;
-            snapshot_ = none;
-            next_ = none;  // so all of this run is late
+            apply();
+            say() << message.event << ": " << waiting_ - 1 << " applied" << std::endl;
         }
+        snapshot_ = message.snapshot;
         begin_journal();
     }
 
@@ -166,7 +132,7 @@ private:
         if (!read_record(in, record))
             throw std::runtime_error(path.native() + ": no state");
         std::string_view state = record;
-        snapshot_ = ship::take_number(state);
+        snapshot_ = ship::take(state);
         run_ = ship::take_number(state);
         next_ = ship::take_number(state);
         last_ = {ship::take_number(state), ship::take_number(state)};
@@ -192,7 +158,7 @@ private:
     // too, or in part, so applying it again makes no difference.
     void apply() {
         const fs::path path = directory_ / "applied";
-        const File applied(path, O_WRONLY | O_CREAT);
+        const ship::File applied(path, O_WRONLY | O_CREAT);
         std::ifstream in(directory_ / "journal", std::ios::binary);
         std::string record;
         read_record(in, record);
@@ -203,7 +169,7 @@ private:
                 continue;
             apply(ship::decode(ship::take(rest)));
             applied_ = position;
-            applied.write({reinterpret_cast<const char*>(&applied_), sizeof applied_}, 0, path);
+            applied.write({reinterpret_cast<const char*>(&applied_), sizeof applied_}, 0);
         }
         // The other half of these moves is outside the tree.
         for (const auto& entry : fs::directory_iterator(directory_ / "moving"))
@@ -232,8 +198,8 @@ private:
         } else if (message.is("CONTENTS")) {
             if (message.offset == 0)
                 fs::remove(path);
-            const File file(path, O_WRONLY | O_CREAT | O_NOFOLLOW);
-            file.write(message.data, message.offset, path);
+            const ship::File file(path, O_WRONLY | O_CREAT | O_NOFOLLOW);
+            file.write(message.data, message.offset);
         } else if (message.is("LINK")) {
             fs::remove(path);
             fs::create_symlink(message.data, path);
@@ -242,12 +208,12 @@ private:
 
     fs::path directory_;
     std::ofstream journal_;
-    std::uint64_t snapshot_ = 0;  // what the tree is
-    std::uint64_t run_ = 0;       // the last one that has begun
-    std::uint64_t next_ = 0;      // the number of the message that the run continues with
-    Position last_ = {};          // of the last message in the journal
-    Position applied_ = {};       // of the last message that was applied
-    std::uint64_t waiting_ = 0;   // messages in the journal
+    std::string snapshot_;       // what the tree is
+    std::uint64_t run_ = 0;      // the last one that has begun
+    std::uint64_t next_ = 0;     // the number of the message that the run continues with
+    Position last_ = {};         // of the last message in the journal
+    Position applied_ = {};      // of the last message that was applied
+    std::uint64_t waiting_ = 0;  // messages in the journal
 };
 
 }  // namespace

@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: MIT
 // shipper: sends what happens in a tree to a broker, and loses nothing when it is killed.
 #include "broker.hpp"
+#include "file.hpp"
 #include "message.hpp"
 
 #include <inotify/inotify_tree.hpp>
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <map>
-#include <set>
 #include <stdexcept>
 
 namespace {
@@ -33,15 +29,17 @@ constexpr std::size_t part_size = std::size_t{256} * 1024;
 // How many bytes may wait for their acknowledgement.
 constexpr std::size_t max_unacknowledged = std::size_t{1024} * 1024;
 
-// Snapshots are saved under their numbers.
-std::set<std::uint64_t> saved_snapshots(const fs::path& directory) {
-    std::set<std::uint64_t> numbers;
-    for (const auto& entry : fs::directory_iterator(directory)) {
-        const std::string name = entry.path().filename().native();
-        if (name.find_first_not_of("0123456789") == std::string::npos)
-            numbers.insert(std::stoull(name));
-    }
-    return numbers;
+bool is_snapshot(const std::string& name) {
+    return name.size() == ship::snapshot_name(0, 0).size() && name.front() != '.';
+}
+
+// The name of the last snapshot; empty if there is none.
+std::string last_snapshot(const fs::path& directory) {
+    std::string last;
+    for (const auto& entry : fs::directory_iterator(directory))
+        if (const std::string name = entry.path().filename(); is_snapshot(name))
+            last = std::max(last, name);
+    return last;
 }
 
 // A number that no run of this machine has had, nor any after it. The clock alone may go back; the
@@ -66,11 +64,8 @@ public:
           machine_(std::move(machine)),
           root_(std::move(root)),
           snapshots_(std::move(snapshots)),
-
-          run_(next_run(snapshots_)) {
-        if (const auto saved = saved_snapshots(snapshots_); !saved.empty())
-            snapshot_ = *saved.rbegin();
-    }
+          snapshot_(last_snapshot(snapshots_)),
+          run_(next_run(snapshots_)) {}
 
     void run() {
         inotify::TreeOptions options;
@@ -79,7 +74,7 @@ public:
         options.track_files = true;
         options.since = load();
         publish({.event = "START", .snapshot = snapshot_});
-        if (snapshot_ == 0)
+        if (snapshot_.empty())
             publish({.event = "CLEAR"});
         inotify::InotifyTree tree(root_, options);
 
@@ -116,13 +111,13 @@ private:
 
     // A snapshot of nothing: then everything is new.
     inotify::Snapshot load() try {
-        return snapshot_ == 0 ? inotify::Snapshot()
-                              : inotify::Snapshot::load(snapshots_ / std::to_string(snapshot_));
+        return snapshot_.empty() ? inotify::Snapshot()
+                                 : inotify::Snapshot::load(snapshots_ / snapshot_);
     } catch (const std::system_error& error) {
         if (error.code() != std::errc::bad_message)
             throw;
         std::cerr << "shipper: beginning anew: " << error.what() << std::endl;
-        snapshot_ = 0;
+        snapshot_.clear();
         return {};
     }
 
@@ -181,13 +176,14 @@ private:
         }
         const inotify::Snapshot held = tree.snapshot();
         flush();
-        held.save(snapshots_ / std::to_string(snapshot_ + 1));
-        // Nothing may be published before this: the mirror takes it all as a part of the snapshot.
-        publish({.event = "SNAPSHOT", .snapshot = ++snapshot_});
+        snapshot_ = ship::snapshot_name(run_, number_);
+        held.save(snapshots_ / snapshot_);
+        publish({.event = "SNAPSHOT", .snapshot = snapshot_});
         flush();
-        for (const std::uint64_t snapshot : saved_snapshots(snapshots_))
-            if (snapshot != snapshot_)
-                fs::remove(snapshots_ / std::to_string(snapshot));
+        for (const auto& entry : fs::directory_iterator(snapshots_))
+            if (const std::string name = entry.path().filename();
+                name.starts_with(".snapshot-") || (is_snapshot(name) && name != snapshot_))
+                fs::remove(entry.path());
     }
 
     // What is not there any more, or is another type of file, is reported by events that follow.
@@ -199,37 +195,29 @@ private:
             publish({.event = "LINK", .path = path, .data = target.native()});
             return;
         }
-        const int fd = ::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (fd < 0) {
-            if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP && errno != ENXIO)
-                std::cerr << "shipper: open: " << file << ": " << std::strerror(errno) << std::endl;
-            return;
-        }
-        struct stat status = {};
-        ssize_t size = 0;
-        std::string part(part_size, '\0');
-        std::uint64_t offset = 0;
-        if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        try {
+            const ship::File opened(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+            struct stat status = {};
+            if (::fstat(opened.fd(), &status) != 0 || !S_ISREG(status.st_mode))
+                return;
             // No further than its end is now, for it may grow faster than it is read.
-            do {
-                size = ::pread(fd, part.data(), part.size(), static_cast<off_t>(offset));
-                if (size < 0 || (size == 0 && offset > 0))
-                    break;
+            const auto size = static_cast<std::uint64_t>(status.st_size);
+            for (std::uint64_t offset = 0; offset == 0 || offset < size; offset += part_size)
                 publish({.event = "CONTENTS",
                          .path = path,
                          .offset = offset,
-                         .data = part.substr(0, static_cast<std::size_t>(size))});
-                offset += static_cast<std::uint64_t>(size);
-            } while (offset < static_cast<std::uint64_t>(status.st_size));
+                         .data = opened.read(part_size, offset)});
+        } catch (const std::system_error& failed) {
+            if (failed.code() != std::errc::no_such_file_or_directory)
+                std::cerr << "shipper: " << failed.what() << std::endl;
         }
-        ::close(fd);
     }
 
     ship::Broker& broker_;
     std::string machine_;
     fs::path root_;
     fs::path snapshots_;
-    std::uint64_t snapshot_ = 0;  // the number of the last one, 0: none
+    std::string snapshot_;  // the name of the last one; empty: none
     std::uint64_t run_;
     std::uint64_t number_ = 0;
     std::size_t unacknowledged_ = 0;
