@@ -2,23 +2,17 @@
 // Broker: a stream of messages that outlives those who write and read it.
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace ship {
 
-// Of a message in the stream; each is greater than those before.
-using Position = std::array<std::uint64_t, 2>;
-
 struct Delivery {
-    Position position;
+    std::string text;
     // False if there may be one before it that the next process is to read, as it was given to one
     // that had ended.
     bool in_order;
-    std::string text;
 };
 
 // A connection to one. Every function throws std::runtime_error when the connection or the broker

@@ -4,12 +4,13 @@
 #include "file.hpp"
 #include "message.hpp"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <map>
 #include <stdexcept>
-#include <utility>
 
 namespace {
 
@@ -40,60 +41,55 @@ public:
 
     // What this returns from may be acknowledged.
     void receive(const ship::Delivery& delivery, const ship::Message& message) {
-        if (delivery.position <= last_) {
-            say() << "delivered again" << std::endl;
-            return;
-        }
-        // A killed shipper's messages may come behind those of the next one.
-        const std::pair number(message.run, message.number);
-        if (number < std::pair(run_, next_)) {
-            say() << "late" << std::endl;
+        // It comes again when it was not acknowledged, and a killed shipper's may come late.
+        if (place(message) < expected_) {
+            say() << (message.run == expected_[0] ? "again" : "late") << std::endl;
             return;
         }
         if (!continues(message)) {
             if (!delivery.in_order)
                 throw std::runtime_error("a message is missing, which may be still to be read");
-            // One was refused, so its shipper will begin a new run. Or the mirror has begun too
-            // late, or the snapshots are old: then all of it has to be sent, once these are
-            // removed.
+            // The broker has refused one, so its shipper will begin a new run. Or the mirror has
+            // begun too late, or the snapshots are old, and have to be removed.
             say() << "something is missing before " << message.event << ' ' << message.snapshot
                   << std::endl;
+            expected_ = {message.run, std::numeric_limits<std::uint64_t>::max()};
             return;
         }
-        std::string record;
-        ship::put(record, delivery.position[0]);
-        ship::put(record, delivery.position[1]);
-        ship::put(record, delivery.text);
-        std::string framed;
-        ship::put(framed, record);
-        journal_ << framed << std::flush;
-        note(delivery.position, message);
+        append(delivery.text);
+        note(message);
         if (ends_transaction(message))
             end_transaction(message);
     }
 
 private:
-    using Position = ship::Position;
+    using Place = std::array<std::uint64_t, 2>;  // a run, and a message's number in it
 
-    std::ostream& say() const { return std::cout << directory_.filename().native() << ": "; }
+    static Place place(const ship::Message& message) { return {message.run, message.number}; }
 
     static bool ends_transaction(const ship::Message& message) {
         return message.is("START") || message.is("SNAPSHOT");
     }
 
-    void note(const Position& position, const ship::Message& message) {
-        last_ = position;
-        run_ = message.run;
-        next_ = message.number + 1;
+    std::ostream& say() const { return std::cout << directory_.filename().native() << ": "; }
+
+    void append(const std::string& record) {
+        std::string framed;
+        ship::put(framed, record);
+        journal_ << framed << std::flush;
+    }
+
+    void note(const ship::Message& message) {
+        expected_ = {message.run, message.number + 1};
         ++waiting_;
     }
 
     // Whether nothing is missing between what is known here and `message`.
     bool continues(const ship::Message& message) const {
         if (!message.is("START"))
-            return message.run == run_ && message.number == next_;
+            return place(message) == expected_;
         return message.snapshot.empty() || message.snapshot == snapshot_ ||
-               message.snapshot == ship::snapshot_name(run_, next_);
+               message.snapshot == ship::snapshot_name(expected_[0], expected_[1]);
     }
 
     void end_transaction(const ship::Message& message) {
@@ -111,16 +107,12 @@ private:
     void begin_journal() {
         std::string state;
         ship::put(state, snapshot_);
-        ship::put(state, run_);
-        ship::put(state, next_);
-        ship::put(state, last_[0]);
-        ship::put(state, last_[1]);
-        std::string framed;
-        ship::put(framed, state);
+        ship::put(state, expected_[0]);
+        ship::put(state, expected_[1]);
         const fs::path fresh = directory_ / "journal.new";
         journal_ = std::ofstream(fresh, std::ios::binary);
         journal_.exceptions(std::ios::badbit | std::ios::failbit);
-        journal_ << framed << std::flush;
+        append(state);
         fs::rename(fresh, directory_ / "journal");
         waiting_ = 0;
     }
@@ -133,28 +125,26 @@ private:
             throw std::runtime_error(path.native() + ": no state");
         std::string_view state = record;
         snapshot_ = ship::take(state);
-        run_ = ship::take_number(state);
-        next_ = ship::take_number(state);
-        last_ = {ship::take_number(state), ship::take_number(state)};
+        expected_ = {ship::take_number(state), ship::take_number(state)};
         auto end = in.tellg();
         ship::Message message;
         for (; read_record(in, record); end = in.tellg()) {
-            std::string_view rest = record;
-            const Position position{ship::take_number(rest), ship::take_number(rest)};
-            message = ship::decode(ship::take(rest));
-            note(position, message);
+            message = ship::decode(record);
+            note(message);
         }
         fs::resize_file(path, static_cast<std::uintmax_t>(end));
         journal_ = std::ofstream(path, std::ios::binary | std::ios::app);
         journal_.exceptions(std::ios::badbit | std::ios::failbit);
         std::ifstream applied(directory_ / "applied", std::ios::binary);
         applied.read(reinterpret_cast<char*>(&applied_), sizeof applied_);
-        if (ends_transaction(message))
+        if (ends_transaction(message)) {
+            say() << "going on with " << message.event << std::endl;
             end_transaction(message);
+        }
     }
 
     // A process that was killed here is followed by another one, which goes on behind the last
-    // message that was applied: `applied` has its position. The next one may have been applied,
+    // message that was applied: `applied` has its place. The next one may have been applied,
     // too, or in part, so applying it again makes no difference.
     void apply() {
         const fs::path path = directory_ / "applied";
@@ -163,12 +153,11 @@ private:
         std::string record;
         read_record(in, record);
         while (read_record(in, record)) {
-            std::string_view rest = record;
-            const Position position{ship::take_number(rest), ship::take_number(rest)};
-            if (position <= applied_)
+            const ship::Message message = ship::decode(record);
+            if (place(message) <= applied_)
                 continue;
-            apply(ship::decode(ship::take(rest)));
-            applied_ = position;
+            apply(message);
+            applied_ = place(message);
             applied.write({reinterpret_cast<const char*>(&applied_), sizeof applied_}, 0);
         }
         // The other half of these moves is outside the tree.
@@ -209,10 +198,8 @@ private:
     fs::path directory_;
     std::ofstream journal_;
     std::string snapshot_;       // what the tree is
-    std::uint64_t run_ = 0;      // the last one that has begun
-    std::uint64_t next_ = 0;     // the number of the message that the run continues with
-    Position last_ = {};         // of the last message in the journal
-    Position applied_ = {};      // of the last message that was applied
+    Place expected_ = {};        // of the message that the run continues with, if it does
+    Place applied_ = {};         // of the last message that was applied
     std::uint64_t waiting_ = 0;  // messages in the journal
 };
 

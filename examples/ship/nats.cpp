@@ -27,7 +27,6 @@ struct Destroy {
     void operator()(natsSubscription* subscription) const {
         natsSubscription_Destroy(subscription);
     }
-    void operator()(jsMsgMetaData* data) const { jsMsgMetaData_Destroy(data); }
     void operator()(natsMsg* message) const { natsMsg_Destroy(message); }
 };
 template <typename T>
@@ -99,13 +98,9 @@ public:
         check(status, "fetch");
         message_.reset(std::exchange(list.Msgs[0], nullptr));
         natsMsgList_Destroy(&list);
-        jsMsgMetaData* data = nullptr;
-        check(natsMsg_GetMetaData(&data, message_.get()), "fetch");
-        const Owned<jsMsgMetaData> owned(data);
-        return {{ship::Position{0, data->Sequence.Stream},
-                 true,
-                 {natsMsg_GetData(message_.get()),
-                  static_cast<std::size_t>(natsMsg_GetDataLength(message_.get()))}}};
+        return {{{natsMsg_GetData(message_.get()),
+                  static_cast<std::size_t>(natsMsg_GetDataLength(message_.get()))},
+                 true}};
     }
 
     void acknowledge() override {

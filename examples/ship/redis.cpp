@@ -98,9 +98,7 @@ private:
             const redisReply& fields = *entries.element[i]->element[1];
             if (fields.type != REDIS_REPLY_ARRAY || fields.elements != 4)
                 throw std::runtime_error("redis: the entry " + id + " is gone or foreign");
-            deliveries.push_back({{std::stoull(id), std::stoull(id.substr(id.find('-') + 1))},
-                                  pending_,
-                                  text(*fields.element[3])});
+            deliveries.push_back({text(*fields.element[3]), pending_});
             ids_.push_back(id);
         }
         return deliveries;
