@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <limits>
 #include <map>
 #include <stdexcept>
 
@@ -47,13 +46,13 @@ public:
             return;
         }
         if (!continues(message)) {
-            if (!delivery.in_order)
+            if (!delivery.in_order && message.run != broken_run_)
                 throw std::runtime_error("a message is missing, which may be still to be read");
             // The broker has refused one, so its shipper will begin a new run. Or the mirror has
             // begun too late, or the snapshots are old, and have to be removed.
             say() << "something is missing before " << message.event << ' ' << message.snapshot
                   << std::endl;
-            expected_ = {message.run, std::numeric_limits<std::uint64_t>::max()};
+            broken_run_ = message.run;
             return;
         }
         append(delivery.text);
@@ -198,9 +197,10 @@ private:
     fs::path directory_;
     std::ofstream journal_;
     std::string snapshot_;       // what the tree is
-    Place expected_ = {};        // of the message that the run continues with, if it does
+    Place expected_ = {};        // of the message that the run continues with
     Place applied_ = {};         // of the last message that was applied
     std::uint64_t waiting_ = 0;  // messages in the journal
+    std::uint64_t broken_run_ = 0;
 };
 
 }  // namespace
