@@ -16,12 +16,13 @@
 
 namespace {
 
+using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 namespace IN = inotify::IN;
 using Clock = std::chrono::steady_clock;
 
 // How often a snapshot is saved at most. It costs an fstatat(2) on each file of the tree.
-constexpr std::chrono::milliseconds interval{250};
+constexpr auto interval = 250ms;
 
 // The largest part of a file in a message; NATS takes 1 MiB unless it is configured otherwise.
 constexpr std::size_t part_size = std::size_t{256} * 1024;
@@ -48,8 +49,7 @@ std::uint64_t next_run(const fs::path& directory) {
     std::uint64_t last = 0;
     std::ifstream(directory / "run") >> last;
     const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const std::uint64_t run = std::max<std::uint64_t>(
-        last + 1, std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+    const auto run = std::max(last + 1, static_cast<std::uint64_t>(now / 1us));
     std::ofstream out(directory / "run.new");
     if (!(out << run << std::flush))
         throw std::runtime_error("cannot write " + (directory / "run.new").native());
