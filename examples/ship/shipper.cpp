@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -43,8 +44,8 @@ std::string last_snapshot(const fs::path& directory) {
     return last;
 }
 
-// A number that no run of this machine has had, nor any after it. The clock alone may go back; the
-// file alone may be removed.
+// A number that is greater than that of every earlier run. The clock alone could go back, the file
+// alone could have been removed.
 std::uint64_t next_run(const fs::path& directory) {
     std::uint64_t last = 0;
     std::ifstream(directory / "run") >> last;
