@@ -10,8 +10,8 @@ namespace ship {
 
 struct Delivery {
     std::string text;
-    // False if there may be one before it that the next process is to read, as it was given to one
-    // that had ended.
+    // False if there may be one before it that was given to a process that had ended. When that
+    // is missing, the next process is to read it.
     bool in_order;
 };
 

@@ -75,7 +75,7 @@ public:
     void flush() override {
         jsPubOptions options;
         check(jsPubOptions_Init(&options), "options");
-        options.MaxWait = 100;  // milliseconds
+        options.MaxWait = 100;  // milliseconds; nothing ends the wait when the connection breaks
         natsStatus status = NATS_OK;
         for (int tries = 0; tries < 100; ++tries) {
             status = js_PublishAsyncComplete(context_.get(), &options);

@@ -43,10 +43,10 @@ public:
             reading_ = true;
         }
         std::vector<Delivery> deliveries = read_group(pending_ ? "0" : ">");
-        if (!pending_ || !deliveries.empty())
+        if (!deliveries.empty())
             return deliveries;
-        pending_ = false;
-        return read();
+        pending_ = !pending_;
+        return pending_ ? deliveries : read();
     }
 
     void acknowledge() override {
@@ -107,7 +107,7 @@ private:
     std::unique_ptr<redisContext, Free> context_;
     int unacknowledged_ = 0;
     bool reading_ = false;
-    bool pending_ = true;           // there may be entries that an earlier process has read
+    bool pending_ = true;           // there may be entries that another process was given
     std::vector<std::string> ids_;  // of what was read last
 };
 
