@@ -13,7 +13,7 @@ namespace ship {
 
 namespace {
 
-constexpr const char* subjects = "files.*";
+constexpr const char* subjects = "files.>";  // a machine's name may have dots
 
 void check(natsStatus status, const char* what) {
     if (status != NATS_OK)
