@@ -35,7 +35,8 @@ struct Target {
 /// is looked up; so whatever makes a name lead elsewhere after it was looked up leaves a record.
 /// A link needs no watch: it never changes, and its directory shows that it is replaced. Names
 /// share their watches. A name is looked up again when the records say that it may have changed,
-/// but only when all records have been handled; a watch descriptor distinguishes one target from another.
+/// but only when all records have been handled; a watch descriptor distinguishes one target from
+/// another.
 ///
 ///     settled ──(a record of its chain, an overflow, its time)──> suspect ──(look)──> settled
 class NameChains {
