@@ -275,6 +275,27 @@ TEST_CASE("an event that was peeked at has not been yielded") {
     CHECK(tree.snapshot().size() == 1);
 }
 
+TEST_CASE("what is pending of a root that lies too deep in another one has not been yielded") {
+    const test::TempDir directory;
+    fs::create_directories(directory / "a/b");
+    test::write_file(directory / "a/b/written");
+    age();
+    const auto tree_since = [&](std::optional<Snapshot> snapshot) {
+        TreeOptions options = since(std::move(snapshot));
+        options.max_depth = 0;
+        return InotifyTree({directory / "a", directory / "a/b"}, options);
+    };
+    const Snapshot snapshot = tree_since({}).snapshot();
+    test::write_file(directory / "a/b/new");
+    test::write_file(directory / "a/b/written", "text");
+    age();
+    const Snapshot unyielded = tree_since(snapshot).snapshot();
+    InotifyTree tree = tree_since(unyielded);
+    CHECK(test::drain_lines(tree, directory) ==
+          Lines{"CREATE a/b/new", "MODIFY a/b/new", "CLOSE_WRITE a/b/new", "MODIFY a/b/written",
+                "CLOSE_WRITE a/b/written"});
+}
+
 TEST_CASE("a root whose end was not yielded is reported to have ended") {
     const test::TempDir directory;
     fs::create_directories(directory / "root/d");
