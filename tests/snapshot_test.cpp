@@ -3,6 +3,7 @@
 #include "support.hpp"
 #include "tree_client.hpp"
 
+#include <inotify/detail/snapshot_changes.hpp>
 #include <inotify/detail/snapshot_data.hpp>
 #include <inotify/inotify_tree.hpp>
 #include <inotify/snapshot.hpp>
@@ -27,6 +28,9 @@ namespace IN = inotify::IN;
 using inotify::InotifyTree;
 using inotify::Snapshot;
 using inotify::TreeOptions;
+using inotify::detail::EntryId;
+using inotify::detail::SnapshotData;
+using inotify::detail::SnapshotEntry;
 using test::Lines;
 
 namespace {
@@ -159,6 +163,47 @@ TEST_CASE("a new hard link is a new file, and the former one has not moved") {
     fs::create_hard_link(directory / "f", directory / "a link");
     const Lines lines = changed_since(snapshot, directory, test::names);
     CHECK(lines == Lines{"CREATE a link"});
+}
+
+TEST_CASE("a hard link that comes before the former one in the order of paths is a new file, too") {
+    const test::TempDir directory;
+    fs::create_directory(directory / "stays");
+    fs::create_directory(directory / "moves");
+    test::write_file(directory / "stays/f");
+    test::write_file(directory / "moves/f");
+    age();
+    const Snapshot snapshot = snapshot_of(directory.path());
+    fs::create_hard_link(directory / "stays/f", directory / "a");
+    fs::create_hard_link(directory / "moves/f", directory / "b");
+    fs::rename(directory / "moves", directory / "moved");
+    CHECK(changed_since(snapshot, directory, test::names) ==
+          Lines{"MOVED_FROM|ISDIR moves", "CREATE a", "CREATE b", "MOVED_TO|ISDIR moved < moves"});
+}
+
+TEST_CASE("a file that nobody can see has not moved, however deep it lies") {
+    SnapshotData before;
+    const auto add_file = [](SnapshotData& data, EntryId directory) {
+        SnapshotEntry& file = data[data.append(directory, "f", inotify::detail::FileType::regular)];
+        file.inode = 5;
+        file.has_contents = true;
+    };
+    constexpr auto directory = inotify::detail::FileType::directory;
+    EntryId parent = before.add_root("root");
+    for (const std::uint64_t inode : {2U, 3U}) {
+        parent = before.append(parent, "d", directory);
+        before[parent].inode = inode;
+    }
+    add_file(before, parent);
+    SnapshotData now;
+    const EntryId unlisted = now.append(now.add_root("root"), "d", directory);
+    now[unlisted].inode = 2;
+    now[unlisted].is_unlisted = true;
+    add_file(now, now.roots[0]);  // a hard link
+    const auto changes =
+        compare_snapshots(before, now, [](inotify::Mask mask) { return test::names.contains(mask); });
+    REQUIRE(changes.events.size() == 1);
+    CHECK(changes.events[0].mask == IN::CREATE);
+    CHECK(changes.is_left == std::vector{false, false, true, true});
 }
 
 TEST_CASE("contents whose size and mtime are the same are known by their ctime") {
