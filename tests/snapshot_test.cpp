@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Snapshots of trees on the real kernel: what changed while nobody looked.
+#include "forwarding_kernel.hpp"
 #include "support.hpp"
 #include "tree_client.hpp"
 
+#include <inotify/detail/kernel.hpp>
 #include <inotify/detail/snapshot_changes.hpp>
 #include <inotify/detail/snapshot_data.hpp>
 #include <inotify/inotify_tree.hpp>
@@ -18,6 +20,7 @@
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -215,6 +218,28 @@ TEST_CASE("contents whose size and mtime are the same are known by their ctime")
     test::write_file(directory / "f", "TEXT");
     fs::last_write_time(directory / "f", time);
     CHECK(changed_since(snapshot, directory) == Lines{"MODIFY f", "CLOSE_WRITE f"});
+}
+
+TEST_CASE("a file without an inode number is not known, and its snapshot can be read") {
+    class NumberlessKernel final : public test::ForwardingKernel {
+    public:
+        NumberlessKernel() : ForwardingKernel(inotify::detail::make_linux_kernel()) {}
+        int stat(int directory, const std::string& name, bool follow_symlink,
+                 inotify::detail::Stat& stat) override {
+            const int result = ForwardingKernel::stat(directory, name, follow_symlink, stat);
+            stat.inode = 0;
+            return result;
+        }
+    };
+    const test::TempDir directory;
+    test::write_file(directory / "f");
+    age();
+    test::KernelTree tree(std::make_unique<NumberlessKernel>(), since({}));
+    tree.add_tree(directory.path());
+    const test::TempDir elsewhere;
+    tree.snapshot().save(elsewhere / "s");
+    CHECK(changed_since(Snapshot::load(elsewhere / "s"), directory, test::names) ==
+          Lines{"DELETE f", "CREATE f"});
 }
 
 TEST_CASE("a file that is too young for its time to tell is reported again") {

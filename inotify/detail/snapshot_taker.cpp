@@ -110,7 +110,7 @@ void SnapshotTaker::read_entry(int directory, EntryId id) {
     entry.inode = stat.inode;
     if (is_dir)
         return;
-    entry.has_contents = true;
+    entry.has_contents = stat.inode != 0;  // FUSE may say 0
     entry.size = stat.size;
     entry.mtime = stat.mtime;
     entry.ctime = stat.ctime;
