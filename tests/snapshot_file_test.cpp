@@ -257,6 +257,33 @@ TEST_CASE("a save that fails leaves the former file and nothing beside it") {
     CHECK(std::distance(fs::directory_iterator(directory.path()), {}) == 2);
 }
 
+// The directory is opened to be synchronised: a limit of descriptors fails in between.
+TEST_CASE("a save that has too few descriptors leaves the former file") {
+    const test::TempDir directory;
+    const fs::path path = directory / "s";
+    large(1).save(path);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const int next = ::dup(0);
+        ::close(next);
+        rlimit limit{};
+        limit.rlim_cur = limit.rlim_max = static_cast<rlim_t>(next) + 1;
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+        try {
+            large(2).save(path);
+        } catch (const std::system_error& error) {
+            ::_exit(error.code().value() == EMFILE ? 0 : 1);
+        }
+        ::_exit(2);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+    CHECK(Snapshot::load(path).data()[1].inode == 1);
+    CHECK(std::distance(fs::directory_iterator(directory.path()), {}) == 1);
+}
+
 // The child saves one snapshot after the other, and says when it begins; it is killed some turns
 // of a loop later.
 TEST_CASE("a save that is killed at any moment leaves the former file or the new one") {

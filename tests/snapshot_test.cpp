@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Snapshots of trees on the real kernel: what changed while nobody looked.
+#include "forwarding_kernel.hpp"
 #include "support.hpp"
 #include "tree_client.hpp"
 
+#include <inotify/detail/kernel.hpp>
+#include <inotify/detail/snapshot_changes.hpp>
 #include <inotify/detail/snapshot_data.hpp>
 #include <inotify/inotify_tree.hpp>
 #include <inotify/snapshot.hpp>
@@ -18,6 +21,7 @@
 #include <cstdint>
 #include <ctime>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,6 +32,9 @@ namespace IN = inotify::IN;
 using inotify::InotifyTree;
 using inotify::Snapshot;
 using inotify::TreeOptions;
+using inotify::detail::EntryId;
+using inotify::detail::SnapshotData;
+using inotify::detail::SnapshotEntry;
 using test::Lines;
 
 namespace {
@@ -162,6 +169,47 @@ TEST_CASE("a new hard link is a new file, and the former one has not moved") {
     CHECK(lines == Lines{"CREATE a link"});
 }
 
+TEST_CASE("a hard link that comes before the former one in the order of paths is a new file, too") {
+    const test::TempDir directory;
+    fs::create_directory(directory / "stays");
+    fs::create_directory(directory / "moves");
+    test::write_file(directory / "stays/f");
+    test::write_file(directory / "moves/f");
+    age();
+    const Snapshot snapshot = snapshot_of(directory.path());
+    fs::create_hard_link(directory / "stays/f", directory / "a");
+    fs::create_hard_link(directory / "moves/f", directory / "b");
+    fs::rename(directory / "moves", directory / "moved");
+    CHECK(changed_since(snapshot, directory, test::names) ==
+          Lines{"MOVED_FROM|ISDIR moves", "CREATE a", "CREATE b", "MOVED_TO|ISDIR moved < moves"});
+}
+
+TEST_CASE("a file that nobody can see has not moved, however deep it lies") {
+    SnapshotData before;
+    const auto add_file = [](SnapshotData& data, EntryId directory) {
+        SnapshotEntry& file = data[data.append(directory, "f", inotify::detail::FileType::regular)];
+        file.inode = 5;
+        file.has_contents = true;
+    };
+    constexpr auto directory = inotify::detail::FileType::directory;
+    EntryId parent = before.add_root("root");
+    for (const std::uint64_t inode : {2U, 3U}) {
+        parent = before.append(parent, "d", directory);
+        before[parent].inode = inode;
+    }
+    add_file(before, parent);
+    SnapshotData now;
+    const EntryId unlisted = now.append(now.add_root("root"), "d", directory);
+    now[unlisted].inode = 2;
+    now[unlisted].is_unlisted = true;
+    add_file(now, now.roots[0]);  // a hard link
+    const auto changes =
+        compare_snapshots(before, now, [](inotify::Mask mask) { return test::names.contains(mask); });
+    REQUIRE(changes.events.size() == 1);
+    CHECK(changes.events[0].mask == IN::CREATE);
+    CHECK(changes.is_left == std::vector{false, false, true, true});
+}
+
 TEST_CASE("contents whose size and mtime are the same are known by their ctime") {
     const test::TempDir directory;
     test::write_file(directory / "f", "text");
@@ -171,6 +219,28 @@ TEST_CASE("contents whose size and mtime are the same are known by their ctime")
     test::write_file(directory / "f", "TEXT");
     fs::last_write_time(directory / "f", time);
     CHECK(changed_since(snapshot, directory) == Lines{"MODIFY f", "CLOSE_WRITE f"});
+}
+
+TEST_CASE("a file without an inode number is not known, and its snapshot can be read") {
+    class NumberlessKernel final : public test::ForwardingKernel {
+    public:
+        NumberlessKernel() : ForwardingKernel(inotify::detail::make_linux_kernel()) {}
+        int stat(int directory, const std::string& name, bool follow_symlink,
+                 inotify::detail::Stat& stat) override {
+            const int result = ForwardingKernel::stat(directory, name, follow_symlink, stat);
+            stat.inode = 0;
+            return result;
+        }
+    };
+    const test::TempDir directory;
+    test::write_file(directory / "f");
+    age();
+    test::KernelTree tree(std::make_unique<NumberlessKernel>(), since({}));
+    tree.add_tree(directory.path());
+    const test::TempDir elsewhere;
+    tree.snapshot().save(elsewhere / "s");
+    CHECK(changed_since(Snapshot::load(elsewhere / "s"), directory, test::names) ==
+          Lines{"DELETE f", "CREATE f"});
 }
 
 TEST_CASE("a file that is too young for its time to tell is reported again") {
@@ -290,6 +360,27 @@ TEST_CASE("an event that was peeked at has not been yielded") {
     CHECK(tree.snapshot().empty());
     CHECK((*it)->filename == "d");
     CHECK(tree.snapshot().size() == 1);
+}
+
+TEST_CASE("what is pending of a root that lies too deep in another one has not been yielded") {
+    const test::TempDir directory;
+    fs::create_directories(directory / "a/b");
+    test::write_file(directory / "a/b/written");
+    age();
+    const auto tree_since = [&](std::optional<Snapshot> snapshot) {
+        TreeOptions options = since(std::move(snapshot));
+        options.max_depth = 0;
+        return InotifyTree({directory / "a", directory / "a/b"}, options);
+    };
+    const Snapshot snapshot = tree_since({}).snapshot();
+    test::write_file(directory / "a/b/new");
+    test::write_file(directory / "a/b/written", "text");
+    age();
+    const Snapshot unyielded = tree_since(snapshot).snapshot();
+    InotifyTree tree = tree_since(unyielded);
+    CHECK(test::drain_lines(tree, directory) ==
+          Lines{"CREATE a/b/new", "MODIFY a/b/new", "CLOSE_WRITE a/b/new", "MODIFY a/b/written",
+                "CLOSE_WRITE a/b/written"});
 }
 
 TEST_CASE("a root whose end was not yielded is reported to have ended") {

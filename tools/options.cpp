@@ -71,11 +71,15 @@ inotify::Duration to_duration(const char* option, double seconds) {
     return std::chrono::ceil<inotify::Duration>(std::chrono::duration<double>(seconds));
 }
 
-// Saving it in a tree would be another change there.
+// Saving it in a tree would be another change there. It replaces a symbolic link.
 void check_since(const Options& options) {
-    const auto directory = std::filesystem::weakly_canonical(*options.since).parent_path();
+    namespace fs = std::filesystem;
+    if (options.since->empty())
+        usage_error("--since: an empty path is no file");
+    const auto directory = fs::weakly_canonical(fs::absolute(*options.since).parent_path());
     for (const auto& path : options.paths) {
-        const auto way = directory.lexically_relative(std::filesystem::weakly_canonical(path));
+        // Of a relative path that does not exist weakly_canonical() makes none that is absolute.
+        const auto way = directory.lexically_relative(fs::weakly_canonical(fs::absolute(path)));
         if (!way.empty() && *way.begin() != "..")
             usage_error("--since: " + options.since->native() + " lies below " + path.native() +
                         "; give a file elsewhere");

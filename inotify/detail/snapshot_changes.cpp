@@ -38,8 +38,7 @@ public:
         for (const EntryId root : now_.roots)
             if (const EntryId former = before_.root(now_[root].name); former != no_entry)
                 pair(former, root);
-        for (const EntryId root : now_.roots)
-            for_each(now_, root, [&](EntryId id) { find_former(id); });
+        pair_entries();
         result_.is_left.resize(before_.entries.size());
         for (auto root = before_.roots.rbegin(); root != before_.roots.rend(); ++root)
             if (later_[*root] != no_entry)
@@ -63,23 +62,46 @@ private:
         former_[now] = before;
     }
 
-    void find_former(EntryId id) {
+    // All that has stayed is found before what has moved: a hard link that is new, or what has the
+    // same inode number on another device, is visited before it, maybe. Files that stayed in a
+    // directory that has moved are found with it.
+    void pair_entries() {
+        const auto visit_all = [&](auto visit) {
+            for (const EntryId root : now_.roots)
+                for_each(now_, root, visit);
+        };
+        visit_all([&](EntryId id) { find_stayed(id); });
+        visit_all([&](EntryId id) {
+            if (!find_stayed(id) && is_directory(now_[id]))
+                find_moved(id);
+        });
+        visit_all([&](EntryId id) {
+            if (!find_stayed(id))
+                find_moved(id);
+        });
+    }
+
+    // True when it has a former entry by now.
+    bool find_stayed(EntryId id) {
         const SnapshotEntry& entry = now_[id];
         const EntryId directory = former_[entry.parent];
-        if (directory != no_entry) {
-            const EntryId there = before_.child(directory, entry.name);
-            if (there != no_entry && later_[there] == no_entry && is_same(before_[there], entry)) {
-                pair(there, id);
-                return;
-            }
-        }
-        if (const EntryId moved = find_moved(entry); moved != no_entry) {
+        if (former_[id] != no_entry || directory == no_entry)
+            return former_[id] != no_entry;
+        const EntryId there = before_.child(directory, entry.name);
+        if (there == no_entry || later_[there] != no_entry || !is_same(before_[there], entry))
+            return false;
+        pair(there, id);
+        return true;
+    }
+
+    void find_moved(EntryId id) {
+        if (const EntryId moved = moved_from(now_[id]); moved != no_entry) {
             pair(moved, id);
             cookies_.emplace(moved, next_cookie_--);
         }
     }
 
-    EntryId find_moved(const SnapshotEntry& entry) {
+    EntryId moved_from(const SnapshotEntry& entry) {
         if (entry.inode == 0)
             return no_entry;
         if (!by_inode_)
@@ -89,8 +111,7 @@ private:
             const EntryId id = candidate.second;
             return later_[id] == no_entry && is_same(before_[id], entry) &&
                    (is_directory(entry) ||
-                    (has_same_contents(before_[id], entry) && !is_unlisted(before_[id].parent))) &&
-                   !has_stayed(id);
+                    (has_same_contents(before_[id], entry) && !lies_unseen(before_[id].parent)));
         });
         return found == end ? no_entry : found->second;
     }
@@ -105,19 +126,16 @@ private:
                 });
     }
 
-    // Whether it is at its place as well: then it has another name now, or another device has the
-    // same inode number.
-    [[nodiscard]] bool has_stayed(EntryId before) const {
-        const EntryId directory = later_[before_[before].parent];
-        if (directory == no_entry)
-            return false;
-        const EntryId there = now_.child(directory, before_[before].name);
-        return there != no_entry && is_same(before_[before], now_[there]);
-    }
-
     // Whether what was in a directory may be there still, where nobody can see it.
     [[nodiscard]] bool is_unlisted(EntryId before) const {
         return later_[before] != no_entry && now_[later_[before]].is_unlisted;
+    }
+
+    // The same of a directory that was not found again, because it lies in such a one.
+    [[nodiscard]] bool lies_unseen(EntryId before) const {
+        while (before != no_entry && later_[before] == no_entry)
+            before = before_[before].parent;
+        return before != no_entry && is_unlisted(before);
     }
 
     // The last path first: what is in a directory has left before it leaves itself.

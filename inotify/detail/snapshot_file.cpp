@@ -394,12 +394,9 @@ void read_more(int fd, std::string& bytes, std::uint64_t size, const std::string
     }
 }
 
-void sync_directory(const std::string& directory) {
-    const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    check(opened.get() >= 0, "open", directory);
+void sync_directory(int fd, const std::string& directory) {
     // EINVAL: the file system has nothing to synchronise.
-    check(uninterrupted([&] { return ::fsync(opened.get()); }) == 0 || errno == EINVAL, "fsync",
-          directory);
+    check(uninterrupted([&] { return ::fsync(fd); }) == 0 || errno == EINVAL, "fsync", directory);
 }
 
 }  // namespace
@@ -457,6 +454,9 @@ void write_snapshot(const std::string& path, const SnapshotData& data) {
     const std::string bytes = encode_snapshot(data);
     const std::size_t slash = path.rfind('/');
     const std::string directory = slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+    // Should it fail, then before anything is replaced.
+    const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    check(opened.get() >= 0, "open", path);
     NewFile file(directory + ".snapshot-XXXXXX");
     check(file.get() >= 0, "open", path);
     for (std::string_view rest = bytes; !rest.empty();) {
@@ -468,7 +468,7 @@ void write_snapshot(const std::string& path, const SnapshotData& data) {
     check(uninterrupted([&] { return ::fsync(file.get()); }) == 0, "fsync", path);
     check(::rename(file.path().c_str(), path.c_str()) == 0, "rename", path);
     file.keep();
-    sync_directory(directory);
+    sync_directory(opened.get(), directory);
 }
 
 }  // namespace inotify::detail

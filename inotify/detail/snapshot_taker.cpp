@@ -110,7 +110,7 @@ void SnapshotTaker::read_entry(int directory, EntryId id) {
     entry.inode = stat.inode;
     if (is_dir)
         return;
-    entry.has_contents = true;
+    entry.has_contents = stat.inode != 0;  // FUSE may say 0
     entry.size = stat.size;
     entry.mtime = stat.mtime;
     entry.ctime = stat.ctime;
@@ -244,13 +244,21 @@ void SnapshotTaker::add_unknown(EntryId directory, const std::string& name, bool
     data_.insert(directory, name, is_dir ? FileType::directory : FileType::unknown);
 }
 
-// Where roots overlap the entry is the one that has what is in the directory.
+// Where roots overlap the entry is the one that has what is in the directory: it is no alias, and
+// where another root does not descend (the depth, the file system) it is the nearest root's.
 EntryId SnapshotTaker::resolve(std::string_view path) const {
-    for (const EntryId root : data_.roots)
-        if (const EntryId id = resolve_in(root, path);
-            id != no_entry && !data_[id].is_alias && data_[root].type == FileType::directory)
-            return id;
-    return no_entry;
+    EntryId result = no_entry;
+    std::size_t nearest = 0;
+    for (const EntryId root : data_.roots) {
+        const std::size_t size = data_[root].name.size();
+        if (size <= nearest || data_[root].type != FileType::directory)
+            continue;
+        if (const EntryId id = resolve_in(root, path); id != no_entry && !data_[id].is_alias) {
+            result = id;
+            nearest = size;
+        }
+    }
+    return result;
 }
 
 EntryId SnapshotTaker::resolve_in(EntryId root, std::string_view path) const {
