@@ -16,6 +16,8 @@ namespace inotify::detail {
 using EntryId = std::uint32_t;
 inline constexpr EntryId no_entry = std::numeric_limits<EntryId>::max();
 
+inline constexpr std::int64_t one_second = 1'000'000'000;  // of mtime and ctime
+
 /// An entry, or a root. What is unknown is equal to nothing.
 struct SnapshotEntry {
     std::string name;  // a root's: the root as it was given

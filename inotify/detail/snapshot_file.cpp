@@ -21,7 +21,6 @@ namespace {
 constexpr std::size_t longest_name = 1024;
 constexpr std::size_t header_size = 8 + 4 + 8;
 constexpr std::size_t checksum_size = 4;
-constexpr std::int64_t second = 1'000'000'000;
 
 // The first byte of an entry; 0 ends the entries of a directory.
 constexpr unsigned type_bits = 7;  // the type and 1
@@ -57,14 +56,14 @@ struct Time {
 };
 
 Time split(std::int64_t time) noexcept {
-    const std::int64_t rest = time % second;
+    const std::int64_t rest = time % one_second;
     const bool rounds_up = rest < 0;  // towards zero
-    return {static_cast<std::uint64_t>(time / second - (rounds_up ? 1 : 0)),
-            static_cast<std::uint64_t>(rest + (rounds_up ? second : 0))};
+    return {static_cast<std::uint64_t>(time / one_second - (rounds_up ? 1 : 0)),
+            static_cast<std::uint64_t>(rest + (rounds_up ? one_second : 0))};
 }
 
 std::int64_t join(Time time) noexcept {
-    return static_cast<std::int64_t>(time.seconds * std::uint64_t{second} + time.nanoseconds);
+    return static_cast<std::int64_t>(time.seconds * std::uint64_t{one_second} + time.nanoseconds);
 }
 
 // What the next entry's numbers are differences from.
@@ -324,12 +323,12 @@ std::string_view check_header(std::string_view header, std::uint64_t size) {
     return size - header_size - checksum_size == body ? "" : "damaged";
 }
 
-class File {
+class OpenFile {
 public:
-    explicit File(int fd) noexcept : fd_(fd) {}
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    ~File() {
+    explicit OpenFile(int fd) noexcept : fd_(fd) {}
+    OpenFile(const OpenFile&) = delete;
+    OpenFile& operator=(const OpenFile&) = delete;
+    ~OpenFile() {
         if (fd_ >= 0)
             ::close(fd_);
     }
@@ -356,7 +355,7 @@ public:
 
 private:
     std::string path_;
-    File file_;
+    OpenFile file_;
     bool is_kept_ = false;
 };
 
@@ -435,7 +434,7 @@ std::string_view decode_snapshot(std::span<const std::byte> bytes, SnapshotData&
 
 void read_snapshot(const std::string& path, SnapshotData& data) {
     // O_NONBLOCK: a FIFO does not wait for a writer.
-    const File file(
+    const OpenFile file(
         uninterrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
     check(file.get() >= 0, "open", path);
     struct stat status;
@@ -455,7 +454,7 @@ void write_snapshot(const std::string& path, const SnapshotData& data) {
     const std::size_t slash = path.rfind('/');
     const std::string directory = slash == std::string::npos ? "./" : path.substr(0, slash + 1);
     // Should it fail, then before anything is replaced.
-    const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const OpenFile opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     check(opened.get() >= 0, "open", path);
     NewFile file(directory + ".snapshot-XXXXXX");
     check(file.get() >= 0, "open", path);

@@ -10,16 +10,15 @@
 namespace inotify::detail {
 namespace {
 
-constexpr std::int64_t second = 1'000'000'000;
-constexpr std::int64_t longest_write = second / 20;
+constexpr std::int64_t longest_write = one_second / 20;
 
 // How much a file system may have cut off a time: no more than its zeros at the end, or two seconds
 // (FAT).
 std::int64_t granularity(std::int64_t time) noexcept {
     std::int64_t result = 1;
-    while (result < second && time % (result * 10) == 0)
+    while (result < one_second && time % (result * 10) == 0)
         result *= 10;
-    return result < second ? result : 2 * second;
+    return result < one_second ? result : 2 * one_second;
 }
 
 }  // namespace
