@@ -42,7 +42,7 @@ public:
     void receive(const ship::Delivery& delivery, const ship::Message& message) {
         // It comes again when it was not acknowledged, and a killed shipper's may come late.
         if (place(message) < expected_) {
-            say() << (message.run == expected_[0] ? "again" : "late") << std::endl;
+            say() << (message.run == expected_[0] ? "again" : "of an earlier run") << std::endl;
             return;
         }
         if (!continues(message)) {
