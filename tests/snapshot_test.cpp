@@ -261,6 +261,20 @@ TEST_CASE("contents are reported as the mask asks") {
     CHECK(changed_since(snapshot, directory, IN::OPEN) == Lines{});
 }
 
+TEST_CASE("what was written is reported though its directory moves before it can be compared") {
+    const test::TempDir directory;
+    fs::create_directory(directory / "d");
+    test::write_file(directory / "d/f");
+    age();
+    const Snapshot snapshot = snapshot_of(directory.path());
+    test::write_file(directory / "d/f", "text");
+    InotifyTree tree(directory.path(), since(snapshot, IN::CLOSE_WRITE));
+    fs::rename(directory / "d", directory / "e");
+    CHECK(test::drain_lines(tree, directory) ==
+          Lines{"DELETE|ISDIR d", "CREATE|ISDIR d", "CLOSE_WRITE d/f", "MOVED_FROM|ISDIR d",
+                "MOVED_TO|ISDIR e < d"});
+}
+
 TEST_CASE("to an empty snapshot, and for a new root, everything is new") {
     const test::TempDir one;
     const test::TempDir other;
