@@ -203,8 +203,8 @@ TEST_CASE("a file that nobody can see has not moved, however deep it lies") {
     now[unlisted].inode = 2;
     now[unlisted].is_unlisted = true;
     add_file(now, now.roots[0]);  // a hard link
-    const auto changes =
-        compare_snapshots(before, now, [](inotify::Mask mask) { return test::names.contains(mask); });
+    const auto changes = compare_snapshots(
+        before, now, [](inotify::Mask mask) { return test::names.contains(mask); });
     REQUIRE(changes.events.size() == 1);
     CHECK(changes.events[0].mask == IN::CREATE);
     CHECK(changes.is_left == std::vector{false, false, true, true});
@@ -276,6 +276,20 @@ TEST_CASE("contents are reported as the mask asks") {
     CHECK(changed_since(snapshot, directory, IN::ATTRIB) == Lines{"ATTRIB f"});
     CHECK(changed_since(snapshot, directory, IN::MODIFY) == Lines{"MODIFY f"});
     CHECK(changed_since(snapshot, directory, IN::OPEN) == Lines{});
+}
+
+TEST_CASE("what was written is reported though its directory moves before it can be compared") {
+    const test::TempDir directory;
+    fs::create_directory(directory / "d");
+    test::write_file(directory / "d/f");
+    age();
+    const Snapshot snapshot = snapshot_of(directory.path());
+    test::write_file(directory / "d/f", "text");
+    InotifyTree tree(directory.path(), since(snapshot, IN::CLOSE_WRITE));
+    fs::rename(directory / "d", directory / "e");
+    CHECK(test::drain_lines(tree, directory) == Lines{"DELETE|ISDIR d", "CREATE|ISDIR d",
+                                                      "CLOSE_WRITE d/f", "MOVED_FROM|ISDIR d",
+                                                      "MOVED_TO|ISDIR e < d"});
 }
 
 TEST_CASE("to an empty snapshot, and for a new root, everything is new") {
@@ -378,9 +392,9 @@ TEST_CASE("what is pending of a root that lies too deep in another one has not b
     age();
     const Snapshot unyielded = tree_since(snapshot).snapshot();
     InotifyTree tree = tree_since(unyielded);
-    CHECK(test::drain_lines(tree, directory) ==
-          Lines{"CREATE a/b/new", "MODIFY a/b/new", "CLOSE_WRITE a/b/new", "MODIFY a/b/written",
-                "CLOSE_WRITE a/b/written"});
+    CHECK(test::drain_lines(tree, directory) == Lines{"CREATE a/b/new", "MODIFY a/b/new",
+                                                      "CLOSE_WRITE a/b/new", "MODIFY a/b/written",
+                                                      "CLOSE_WRITE a/b/written"});
 }
 
 TEST_CASE("a root whose end was not yielded is reported to have ended") {

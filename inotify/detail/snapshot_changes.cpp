@@ -168,8 +168,9 @@ private:
             result_.unlisted.emplace_back(id, former);
         if (former == no_entry) {
             report(now_, id, IN::CREATE | kind);
-            // Who opens a FIFO to read what was written waits for a writer.
-            if (entry.type == FileType::regular) {
+            // Who opens a FIFO to read what was written waits for a writer. What could not be read
+            // is a file, most likely.
+            if (entry.type == FileType::regular || entry.type == FileType::unknown) {
                 report(now_, id, IN::MODIFY);
                 report(now_, id, IN::CLOSE_WRITE);
             }
