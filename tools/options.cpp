@@ -77,6 +77,8 @@ void check_since(const Options& options) {
     if (options.since->empty())
         usage_error("--since: an empty path is no file");
     const auto directory = fs::weakly_canonical(fs::absolute(*options.since).parent_path());
+    if (!fs::is_directory(directory))
+        usage_error("--since: there is no directory " + directory.native());
     for (const auto& path : options.paths) {
         // Of a relative path that does not exist weakly_canonical() makes none that is absolute.
         const auto way = directory.lexically_relative(fs::weakly_canonical(fs::absolute(path)));
