@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <ranges>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,11 +25,13 @@ void Reconciler::apply_contents(NodeId node, Listing& listing, const Task& task,
     for (DirectoryEntry& entry : listing)
         if (may_be_directory(entry))
             names.push_back(std::move(entry.name));
-    if (options_.follow_symlinks)  // one after the other, with all below it, in this order
-        for (std::string& name : std::views::reverse(names))
+    if (options_.follow_symlinks) {  // one after the other, with all below it, in this order
+        std::ranges::reverse(names);
+        for (std::string& name : names)
             agenda_.look_up(node, {std::move(name)}, task);
-    else if (!names.empty())
+    } else if (!names.empty()) {
         agenda_.look_up(node, std::move(names), task);
+    }
 }
 
 // Applies a listing but for the directories in it, which are looked up.
