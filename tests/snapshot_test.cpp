@@ -203,11 +203,11 @@ TEST_CASE("a file that nobody can see has not moved, however deep it lies") {
     now[unlisted].inode = 2;
     now[unlisted].is_unlisted = true;
     add_file(now, now.roots[0]);  // a hard link
-    const auto changes = compare_snapshots(
+    const auto differences = compare_snapshots(
         before, now, [](inotify::Mask mask) { return test::names.contains(mask); });
-    REQUIRE(changes.events.size() == 1);
-    CHECK(changes.events[0].mask == IN::CREATE);
-    CHECK(changes.is_left == std::vector{false, false, true, true});
+    REQUIRE(differences.events.size() == 1);
+    CHECK(differences.events[0].mask == IN::CREATE);
+    CHECK(differences.is_left == std::vector{false, false, true, true});
 }
 
 TEST_CASE("contents whose size and mtime are the same are known by their ctime") {
