@@ -78,6 +78,7 @@ inline void report(std::string_view what, const Totals& totals) {
               << " schedules, " << (totals.failure.empty() ? "no" : "A") << " divergence\n";
     CHECK_MESSAGE(totals.failure.empty(), totals.failure);
     CHECK(totals.schedules >= totals.scripts);
+    CHECK(totals.schedules > 0);
 }
 
 /// Which call of a run fails, and how: each call in turn, in each way that it can.

@@ -37,6 +37,7 @@ namespace {
 
 using test::Op;
 using test::Script;
+using test::Totals;
 
 const std::string root = "/r";
 const Op kill_op{"kill", {}};
@@ -358,19 +359,6 @@ const std::vector<Op>& universe() {
     return ops;
 }
 
-struct Totals {
-    std::size_t scripts = 0;
-    std::size_t runs = 0;
-    std::string failure;
-
-    void report(std::string_view what) const {
-        std::cout << what << ": " << scripts << " scripts, " << runs << " schedules, "
-                  << (failure.empty() ? "no" : "A") << " divergence\n";
-        CHECK_MESSAGE(failure.empty(), failure);
-        CHECK(runs > 0);
-    }
-};
-
 const test::Moment never = [](std::size_t) -> std::size_t { return 0; };
 
 // A kill before each kernel call, until the script has ended and its end was saved; the operations
@@ -379,7 +367,7 @@ void run_kills(const sim::World& world, const Script& script, unsigned seed, Tot
     ++totals.scripts;
     bool goes_on = totals.failure.empty();
     for (std::size_t call = 1; goes_on; ++call) {
-        ++totals.runs;
+        ++totals.schedules;
         std::mt19937_64 random(seed);
         const test::Moment moment = [&](std::size_t left) -> std::size_t {
             return left == 0 || random() % 12 != 0 ? 0 : 1 + random() % left;
@@ -403,7 +391,7 @@ void run_plans(const sim::World& world, const Script& script, bool ages, Totals&
     test::Plan plan;
     const test::Moment moment = [&](std::size_t left) { return plan.choose(left); };
     for (bool goes_on = totals.failure.empty(); goes_on && most > 0; --most) {
-        ++totals.runs;
+        ++totals.schedules;
         Run run(world, script, ages, moment, never);
         if (const std::string wrong = run.run(); !wrong.empty())
             totals.failure = wrong + "\n  script: " + test::to_string(script) + '\n' + run.text();
@@ -423,7 +411,7 @@ TEST_SUITE("exhaustive") {
             }
             return totals.failure.empty();
         });
-        totals.report("snapshots, one operation");
+        test::report("snapshots, one operation", totals);
     }
 
     TEST_CASE("a client that is killed goes on from its snapshot: up to three operations") {
@@ -434,8 +422,9 @@ TEST_SUITE("exhaustive") {
                 run_kills(start(), ops, ++number, totals);
                 return totals.failure.empty();
             });
-            totals.report("snapshots, killed at every call, " + std::to_string(length) +
-                          " operations");
+            test::report(
+                "snapshots, killed at every call, " + std::to_string(length) + " operations",
+                totals);
         }
     }
 
@@ -448,7 +437,7 @@ TEST_SUITE("exhaustive") {
         // What was read of a name is ahead of the picture by the records that are queued.
         run_plans(start(), {kill_op, {"rename", "/r/a/f", "/r/c"}, {"rename", "/r/g", "/r/a/f"}},
                   true, totals, most_plans(50'000));
-        totals.report("snapshots, chosen scripts");
+        test::report("snapshots, chosen scripts", totals);
     }
 
     TEST_CASE("what lies in a directory that cannot be read is taken to be still there") {
@@ -465,7 +454,7 @@ TEST_SUITE("exhaustive") {
               Script{kill_op, {"deny", "/r/a"}, {"unlink", "/r/a/g"}, {"allow", "/r/a"}},
               Script{kill_op, {"deny", "/r/a"}, {"rename", "/r/a/x", "/r/x"}, {"allow", "/r/a"}}})
             run_plans(world, script, true, totals, most_plans(20'000));
-        totals.report("snapshots, directories that cannot be read");
+        test::report("snapshots, directories that cannot be read", totals);
     }
 }
 
@@ -562,14 +551,14 @@ void run_randomly(std::string_view what, unsigned count, bool follows_root) {
             return random() % early == 0 ? 1 : 0;
         };
         ++totals.scripts;
-        ++totals.runs;
+        ++totals.schedules;
         Run run(world, script, ages, moment, snapshot_early);
         if (follows_root)
             run.follow_root();
         if (const std::string wrong = run.run(); !wrong.empty())
             totals.failure = "seed " + std::to_string(seed) + ": " + wrong + '\n' + run.text();
     }
-    totals.report(what);
+    test::report(what, totals);
 }
 
 }  // namespace

@@ -64,10 +64,7 @@ std::unique_ptr<inotify::Inotify> make_stream(const Options& options) {
     inotify::Mask mask = options.mask.value_or(IN::ALL_EVENTS);
     // What a batch is made of; DELETE_SELF is how a watched path says that it is gone.
     if (options.batch)
-        mask = (options.mask ? *options.mask
-                             : IN::CREATE | IN::DELETE | IN::MOVE | IN::MODIFY | IN::CLOSE_WRITE |
-                                   IN::ATTRIB) |
-               IN::DELETE_SELF;
+        mask = options.mask.value_or(IN::CHANGES | IN::MODIFY | IN::ATTRIB) | IN::DELETE_SELF;
     if (options.tree) {
         inotify::TreeOptions tree{.mask = mask,
                                   .max_depth = options.max_depth,

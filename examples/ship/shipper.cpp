@@ -70,7 +70,7 @@ public:
 
     void run() {
         inotify::TreeOptions options;
-        options.mask = IN::CREATE | IN::DELETE | IN::MOVE | IN::MODIFY | IN::CLOSE_WRITE;
+        options.mask = IN::CHANGES | IN::MODIFY;
         options.block_duration = interval;
         options.track_files = true;
         options.since = load();

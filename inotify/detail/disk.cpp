@@ -285,13 +285,7 @@ bool Disk::is_other_device(int directory, int inside) {
 }
 
 bool Disk::await_changes(NodeId node) {
-    if (node == no_node)
-        return false;
-    const Position since = queue_.end();  // what others have read before is reported
-    const bool is_reached = wait_for(node);
-    Position until;
-    read_records(since, until);
-    return is_reached;
+    return node != no_node && visit(node, [](int) {});
 }
 
 bool Disk::visit(NodeId node, const std::function<void(int)>& read) {
@@ -309,14 +303,6 @@ bool Disk::visit(NodeId node, const std::function<void(int)>& read) {
     Position until;
     read_records(since, until);
     return is_reached;
-}
-
-bool Disk::wait_for(NodeId node) {
-    std::string path;
-    const OpenDirectory directory = open_in_place(node, path);
-    if (directory.is_open())
-        kernel_.await_changes(directory.get());
-    return directory.is_open();
 }
 
 int Disk::watch_root(const std::string& path) {

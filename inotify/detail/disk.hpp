@@ -124,7 +124,6 @@ private:
 
     OpenDirectory open_in_place(NodeId node, std::string& path);
     bool is_in_place(NodeId node);
-    bool wait_for(NodeId node);
     int list(int directory, Listing& listing) {
         return list_with_types(kernel_, directory, listing);
     }
